@@ -1,0 +1,1 @@
+"""How others ask: the HTTP API. Nothing imports this package."""

@@ -1,0 +1,13 @@
+"""The only place that reads the time, and the one way times are written."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The present, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """`moment` (aware) as RFC 3339 in UTC with `Z` and six digits."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

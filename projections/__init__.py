@@ -1,0 +1,1 @@
+"""What has happened: the log, its tail, and the read models posted from it."""

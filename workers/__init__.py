@@ -1,0 +1,1 @@
+"""What runs: every long-lived process, and the `daybook` command that starts it."""

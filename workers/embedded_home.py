@@ -1,0 +1,199 @@
+"""Where a cluster's data lives and which user runs it; makes a new cluster there.
+
+An ordinary user's data lies in the cluster's folder. Postgres refuses to run as root, and
+root's folders are closed to others: there it runs as `postgres` or `nobody`, with data and
+binaries below a directory of our own that root made:
+
+    /var/lib/daybook-pg-<uid>/lock              taken to add, copy or remove anything here
+                              bin-<hash>/       a wheel's binaries
+                              cluster-<token>/folder   the folder that owns this cluster
+                                              /data    its data
+
+The folder names its cluster by the token and the cluster its folder by the path. Both must
+agree: so a folder that was removed and made again starts empty, the copy of a folder gets
+a cluster of its own, and a cluster whose folder is gone is removed.
+"""
+
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from workers import embedded_files as files
+from workers import embedded_orphans as orphans
+from workers.embedded_binaries import Binaries
+from workers.embedded_files import EmbeddedUnavailable, Folder
+
+ACCOUNTS = ("postgres", "nobody")
+BUILTIN_LOCALE_SINCE = 17
+
+
+class Home(NamedTuple):
+    """Where the data is; for root also the account that runs Postgres, and our base."""
+
+    data: Path
+    account: pwd.struct_passwd | None = None
+    base: Path | None = None
+
+    def process(self) -> dict[str, Any]:
+        """What `subprocess` needs to run a program of Postgres."""
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("PG")  # the user's own server is not this one
+        }
+        options: dict[str, Any] = {"env": environment | {"LC_ALL": "C"}, "cwd": "/"}
+        if self.account:
+            options |= {"user": self.account.pw_uid, "group": self.account.pw_gid}
+            options["extra_groups"] = []
+        return options
+
+    def give(self, path: Path) -> None:
+        """Let the account have what root just made."""
+        if self.account:
+            os.chown(path, self.account.pw_uid, self.account.pw_gid)
+
+
+def settle(folder: Folder) -> Home:
+    """The home of the folder's cluster; as root also removes clusters nobody owns."""
+    if os.geteuid() != 0:
+        return Home(folder.data)
+    account = _account()
+    base = _base(account)
+    with _locked(base):
+        cluster = _claim(base, folder)  # first: a folder that moved is not gone
+        _sweep(base)
+    return Home(cluster / "data", account, base)
+
+
+def major(home: Home) -> int | None:
+    """The Postgres version that made the data; None when there is none yet."""
+    version = files.read_text(home.data / "PG_VERSION")
+    return int(version) if version else None
+
+
+def initialise(home: Home, folder: Folder, binaries: Binaries) -> None:
+    """Make the cluster. Killed half-way, it is done again from the start."""
+    unfinished = home.data.with_name("data.new")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    home.give(unfinished)
+    files.write_private(folder.password, secrets.token_urlsafe(24))
+    password = home.data.with_name("password.new")
+    files.write_private(password, folder.password.read_text())
+    home.give(password)
+    command = _initdb(binaries, unfinished, password)
+    made = subprocess.run(  # noqa: S603 - binaries we found, no shell
+        command, capture_output=True, text=True, **home.process()
+    )
+    password.unlink()
+    if made.returncode:
+        raise EmbeddedUnavailable(
+            f"Postgres could not make its data in {home.data.parent}: "
+            f"{made.stderr.strip()}\nClear the cause, or {files.OWN_SERVER}"
+        )
+    unfinished.rename(home.data)
+
+
+def _initdb(binaries: Binaries, data: Path, password: Path) -> list[str | Path]:
+    command = [binaries.folder / "initdb", "-D", data, "-U", "postgres", "-E", "UTF8"]
+    # Any local user can reach a TCP port, so nobody is trusted without the password.
+    command += ["-A", "scram-sha-256", f"--pwfile={password}", "--locale=C"]
+    if binaries.major >= BUILTIN_LOCALE_SINCE:
+        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    return [*command, "--data-checksums", "--no-instructions"]
+
+
+def remove(folder: Folder) -> None:
+    """Remove data and all our files; the caller holds the supervisor's lock."""
+    home = settle(folder)
+    orphans.stop_postmaster(home.data)
+    orphans.end_stragglers(home.data, adopted=False)
+    shutil.rmtree(home.data, ignore_errors=True)
+    if home.base:
+        with _locked(home.base):
+            shutil.rmtree(home.data.parent)
+    shutil.rmtree(folder.unfinished, ignore_errors=True)
+
+
+def _account() -> pwd.struct_passwd:
+    for name in ACCOUNTS:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise EmbeddedUnavailable(
+        "Postgres does not run as root and there is no user postgres or nobody here: "
+        f"run as an ordinary user, or {files.OWN_SERVER}"
+    )
+
+
+def _base(account: pwd.struct_passwd) -> Path:
+    base = Path(f"/var/lib/daybook-pg-{account.pw_uid}")
+    try:
+        base.mkdir(mode=0o755, exist_ok=True)
+    except OSError as error:
+        raise EmbeddedUnavailable(
+            f"{base} cannot be made ({error.strerror}): "
+            f"run as an ordinary user, or {files.OWN_SERVER}"
+        ) from error
+    if base.is_symlink() or base.stat().st_uid != 0:
+        raise EmbeddedUnavailable(f"{base} is not root's own: remove it")
+    base.chmod(0o755)  # whatever the umask: the account must pass through
+    return base
+
+
+@contextmanager
+def _locked(base: Path) -> Iterator[None]:
+    # Whoever is killed inside leaves a part that the next one recognises: a cluster that
+    # its folder does not name, or a copy not yet renamed. The kernel frees the lock.
+    while (lock := files.try_lock(base / "lock", files.EXCLUSIVE)) is None:
+        time.sleep(orphans.TICK)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _claim(base: Path, folder: Folder) -> Path:
+    """The folder's cluster directory, made if need be."""
+    token = files.read_text(folder.cluster)
+    owner = files.read_text(base / f"cluster-{token}" / "folder")
+    copied = owner and owner != str(folder.path) and _names(Path(owner), token)
+    if not token.isalnum() or copied:
+        token = secrets.token_hex(8)
+    cluster = base / f"cluster-{token}"
+    cluster.mkdir(exist_ok=True)
+    cluster.chmod(0o755)
+    files.write_private(cluster / "folder", str(folder.path))
+    files.write_private(folder.cluster, token)
+    return cluster
+
+
+def _names(folder: Path, token: str) -> bool:
+    return files.read_text(folder / "cluster") == token
+
+
+def _sweep(base: Path) -> None:
+    for cluster in base.glob("cluster-*"):
+        token = cluster.name.removeprefix("cluster-")
+        owner = files.read_text(cluster / "folder")
+        # Running although its folder is gone: its supervisor is about to stop it.
+        if not (owner and _names(Path(owner), token)) and not orphans.postmaster(
+            cluster / "data"
+        ):
+            shutil.rmtree(cluster)
+
+
+def shared_binaries(home: Home, binaries: Binaries) -> Binaries:
+    """Binaries that the home's account can run."""
+    if home.base is None:
+        return binaries
+    with _locked(home.base):
+        return _copy(binaries, home.base)

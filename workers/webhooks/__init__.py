@@ -1,0 +1,1 @@
+"""The webhook workers: what sends the requests, and what they may reach."""

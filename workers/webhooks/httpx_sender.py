@@ -1,0 +1,139 @@
+"""The second sender, on httpx: slower, and the proof that nothing depends on aiohttp.
+
+The guard is the network backend of httpcore, which makes every connection, to names and
+to literal addresses alike. The transport is called without a client around it: no
+redirects, cookies, unpacking or environment to switch off.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+from contextlib import aclosing
+
+import httpcore
+import httpx
+
+from domain.webhooks.address import HTTPS_PORTS
+from workers.webhooks.egress import Guard, Resolver, client_tls, system_resolver
+from workers.webhooks.sender import (
+    CONNECTIONS,
+    KEEPALIVE_SECONDS,
+    STANDING_HEADERS,
+    Answer,
+    Exchange,
+    Outgoing,
+    explain,
+)
+
+
+class HttpxSender:
+    """A Sender; construct it inside the running loop it will be used in."""
+
+    def __init__(
+        self,
+        development: bool,
+        *,
+        resolver: Resolver = system_resolver,
+        ports: frozenset[int] = HTTPS_PORTS,
+        tls: ssl.SSLContext | None = None,
+        connections: int = CONNECTIONS,
+    ) -> None:
+        self._guard = Guard(development=development, resolver=resolver, ports=ports)
+        self._transport = _transport(self._guard, tls or client_tls(), connections)
+
+    async def send(self, request: Outgoing) -> Answer:
+        """Send it once; the deadline covers name, connection, TLS and body."""
+        exchange = Exchange()
+        try:
+            self._guard.check(request.url)
+            async with asyncio.timeout(request.timeout_seconds):
+                await self._talk(request, exchange)
+        except Exception as problem:  # whatever a receiver does must become an Answer
+            error, detail = explain(
+                problem,
+                request.timeout_seconds,
+                unwritable=(ValueError, httpx.InvalidURL, httpx.LocalProtocolError),
+                unconnected=(httpx.ConnectError,),
+            )
+            return exchange.failed(error, detail)
+        return exchange.answered()
+
+    async def close(self) -> None:
+        """Close the idle connections; requests still in flight fail."""
+        await self._transport.aclose()
+
+    async def _talk(self, request: Outgoing, exchange: Exchange) -> None:
+        response = await self._transport.handle_async_request(
+            httpx.Request(
+                "POST",
+                request.url,
+                headers=_headers(request),
+                content=request.body,
+            )
+        )
+        try:
+            exchange.head(response.status_code, response.headers.raw)
+            async with aclosing(response.aiter_raw()) as pieces:
+                async for piece in pieces:
+                    if not exchange.take(piece):
+                        return
+        finally:
+            await response.aclose()
+
+
+class JudgedConnections(httpcore.AsyncNetworkBackend):
+    """httpcore's way to ask the guard: connects to a judged address, never a name."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        problem = httpcore.ConnectError()
+        for ip in await self._guard.addresses(host, port):
+            try:
+                return await self._inner.connect_tcp(
+                    ip, port, timeout, local_address, socket_options
+                )
+            except httpcore.ConnectError as refused:
+                problem = refused
+        raise problem
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        raise httpcore.ConnectError("sockets of this machine are never a receiver")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
+def _transport(
+    guard: Guard, tls: ssl.SSLContext, connections: int
+) -> httpx.AsyncHTTPTransport:
+    transport = httpx.AsyncHTTPTransport(
+        verify=tls,
+        trust_env=False,
+        limits=httpx.Limits(
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+        ),
+    )
+    # httpx 0.28 has no public place for a backend; a test asserts that this one is it.
+    transport._pool._network_backend = JudgedConnections(guard)  # noqa: SLF001
+    return transport
+
+
+def _headers(request: Outgoing) -> dict[str, str]:
+    return STANDING_HEADERS | {k.lower(): v for k, v in request.headers.items()}
