@@ -1,4 +1,4 @@
-"""Finds the Postgres binaries on this machine, and copies a wheel's for another user."""
+"""Finds the Postgres binaries here; copies those of a wheel for another user."""
 
 import hashlib
 import importlib.util
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from workers import embedded_files as files
 from workers.embedded_files import OWN_SERVER, EmbeddedUnavailable
 
 OLDEST = 15  # the major version the product is tested with
@@ -41,8 +42,8 @@ def find(major: int | None = None) -> Binaries:
     if seen:
         raise EmbeddedUnavailable(
             f"the data was made by Postgres {major}, but here is only "
-            f"{', '.join(map(str, seen))}: apt-get install postgresql-{major}, or start "
-            f"anew with --reset, or {OWN_SERVER}"
+            f"{', '.join(map(str, seen))}: apt-get install postgresql-{major}, or "
+            f"start anew with --reset, or {OWN_SERVER}"
         )
     raise EmbeddedUnavailable(f"no Postgres binaries were found: {REMEDIES}")
 
@@ -58,8 +59,8 @@ def _candidates() -> Iterator[Path]:
 
 
 def _wheel() -> Iterator[Path]:
-    # Found, never imported: importing the package adds a user and, for root, opens every
-    # parent folder of the data to the world.
+    # Found, never imported: its Python code is not what we want, and for root it adds
+    # a user and opens every parent folder of the data to the world.
     spec = importlib.util.find_spec(WHEEL)
     for place in (spec and spec.submodule_search_locations) or ():
         installs = Path(place).glob("pginstall*/bin")
@@ -77,7 +78,10 @@ def _major(folder: Path) -> int | None:
         return None
     try:
         answer = subprocess.run(  # noqa: S603 - a path we found, no shell
-            [folder / "postgres", "--version"], capture_output=True, text=True
+            [folder / "postgres", "--version"],
+            check=False,
+            capture_output=True,
+            text=True,
         )
     except OSError:
         return None
@@ -86,7 +90,7 @@ def _major(folder: Path) -> int | None:
 
 
 def copy_for_others(binaries: Binaries, base: Path) -> Binaries:
-    """The same binaries where any user may run them; the caller holds `base`'s lock.
+    """The same binaries where any user may run them.
 
     The wheel lies in a venv, which may be below a home folder closed to the user that
     root gives the server to; opening that home is not ours to do. System packages are
@@ -99,18 +103,22 @@ def copy_for_others(binaries: Binaries, base: Path) -> Binaries:
         return binaries
     digest = hashlib.sha256((binaries.folder / "postgres").read_bytes())
     target = base / f"bin-{digest.hexdigest()[:16]}"
-    if not target.exists():
-        part = base / "bin.part"
-        shutil.rmtree(part, ignore_errors=True)  # of a copy that was killed
-        # The programs look for their libraries at ../../../<package>.libs.
-        for source, place in (
-            (install, part / package.name / install.name),
-            (libraries, part / libraries.name),
-        ):
-            shutil.copytree(source, place, ignore=shutil.ignore_patterns("include"))
-        _open_to_all(part)
-        part.rename(target)
+    # Killed inside, a copier leaves `bin.part`, which the next one throws away; what
+    # is called `bin-` is whole, as it got its name last.
+    with files.locked(base / "lock"):
+        if not target.exists():
+            _copy(install, libraries, base / "bin.part").rename(target)
     return binaries._replace(folder=target / package.name / install.name / "bin")
+
+
+def _copy(install: Path, libraries: Path, part: Path) -> Path:
+    shutil.rmtree(part, ignore_errors=True)
+    # The programs look for their libraries at ../../../<package>.libs: keep that shape.
+    unused = shutil.ignore_patterns("include")
+    shutil.copytree(install, part / install.parent.name / install.name, ignore=unused)
+    shutil.copytree(libraries, part / libraries.name)
+    _open_to_all(part)
+    return part
 
 
 def _open_to_all(copy: Path) -> None:

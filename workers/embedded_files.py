@@ -1,12 +1,16 @@
-"""The folder of one embedded cluster: names, locks, how a file is written, the error."""
+"""The folder of an embedded cluster: names, locks, how files are written, an error."""
 
 import fcntl
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 SHARED, EXCLUSIVE = fcntl.LOCK_SH, fcntl.LOCK_EX
 
+TICK = 0.02  # seconds between two looks at something that will change soon
 LOG_KEPT_AT_START = 1 << 20  # bytes; a longer log moves to server.log.1
 LOG_LIMIT = 16 << 20  # bytes; a longer log is emptied while the server runs
 
@@ -31,7 +35,6 @@ class Folder:
         self.log = self.path / "server.log"
         self.old_log = self.path / "server.log.1"
         self.data = self.path / "data"  # not for root, see embedded_home
-        self.unfinished = self.path / "data.new"
         self.cluster = self.path / "cluster"  # root: which data directory is ours
 
     def make(self) -> None:
@@ -49,6 +52,17 @@ class Folder:
                 f"{self.path} belongs to user {owner} and you are {os.geteuid()}: "
                 f"run as that user, remove the folder, or {OWN_SERVER}"
             )
+
+    def remove(self) -> None:
+        """Remove all files but the data; a file that is not ours keeps the folder."""
+        for path in vars(self).values():
+            for file in (path, _part(path)):
+                if file.is_file():
+                    file.unlink()
+        try:
+            self.path.rmdir()
+        except OSError:
+            pass  # not empty: others keep things here
 
     def open_log(self) -> IO[bytes]:
         """The log, to append to; moved aside first when it has grown long."""
@@ -71,9 +85,9 @@ class Folder:
 def try_lock(path: Path, kind: int) -> int | None:
     """A descriptor that holds the lock on `path`, or None: it is taken, try again.
 
-    The lock belongs to the open file, so a child that is given the descriptor shares it,
-    and the kernel frees it when the last holder is gone, however it died: a lock can
-    be waited for without asking who has it, and none is ever stale.
+    The lock belongs to the open file, so a child that is given the descriptor shares
+    it, and the kernel frees it when the last holder is gone, however it died: none is
+    ever stale, and nobody needs to ask who has it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -87,6 +101,17 @@ def try_lock(path: Path, kind: int) -> int | None:
     return descriptor
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock on `path`, waiting for it."""
+    while (lock := try_lock(path, EXCLUSIVE)) is None:
+        time.sleep(TICK)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def still_at(descriptor: int, path: Path) -> bool:
     """Whether `path` is the open file: a lock on a deleted file keeps nobody out."""
     try:
@@ -97,19 +122,23 @@ def still_at(descriptor: int, path: Path) -> bool:
 
 def write_private(path: Path, text: str) -> None:
     """Write for the owner only, whole or not at all; callers hold a lock."""
-    part = path.with_name(f"{path.name}.part")
+    part = _part(path)
     part.unlink(missing_ok=True)  # of a writer that was killed
     part.touch(mode=0o600)
-    with part.open("w") as file:
+    with part.open("w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
 
 
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
 def read_text(path: Path) -> str:
     """What the file says, stripped; empty when there is none."""
     try:
-        return path.read_text().strip()
+        return path.read_text("utf-8", "surrogateescape").strip()
     except (FileNotFoundError, NotADirectoryError):
         return ""

@@ -1,17 +1,17 @@
 """Where a cluster's data lives and which user runs it; makes a new cluster there.
 
-An ordinary user's data lies in the cluster's folder. Postgres refuses to run as root, and
-root's folders are closed to others: there it runs as `postgres` or `nobody`, with data and
-binaries below a directory of our own that root made:
+An ordinary user's data lies in the cluster's folder. Postgres refuses to run as root,
+and root's folders are closed to others: there it runs as `postgres` or `nobody`, with
+data and binaries below a directory of our own, `/var/lib/daybook-pg-<uid>`:
 
-    /var/lib/daybook-pg-<uid>/lock              taken to add, copy or remove anything here
-                              bin-<hash>/       a wheel's binaries
-                              cluster-<token>/folder   the folder that owns this cluster
-                                              /data    its data
+    lock                     taken to add, copy or remove anything here
+    bin-<hash>/              a wheel's binaries
+    cluster-<token>/folder   says which folder owns this cluster
+    cluster-<token>/data     its data
 
-The folder names its cluster by the token and the cluster its folder by the path. Both must
-agree: so a folder that was removed and made again starts empty, the copy of a folder gets
-a cluster of its own, and a cluster whose folder is gone is removed.
+The folder names its cluster by the token, and the cluster its folder by the path. Both
+must agree: so a folder that was removed and made again starts empty, the copy of a
+folder gets a cluster of its own, and a cluster whose folder is gone is removed.
 """
 
 import os
@@ -19,9 +19,6 @@ import pwd
 import secrets
 import shutil
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,7 +63,8 @@ def settle(folder: Folder) -> Home:
         return Home(folder.data)
     account = _account()
     base = _base(account)
-    with _locked(base):
+    # Killed inside, a claimer leaves a cluster that no folder names, to be swept next.
+    with files.locked(base / "lock"):
         cluster = _claim(base, folder)  # first: a folder that moved is not gone
         _sweep(base)
     return Home(cluster / "data", account, base)
@@ -80,17 +78,17 @@ def major(home: Home) -> int | None:
 
 def initialise(home: Home, folder: Folder, binaries: Binaries) -> None:
     """Make the cluster. Killed half-way, it is done again from the start."""
-    unfinished = home.data.with_name("data.new")
+    unfinished = _unfinished(home)
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
     home.give(unfinished)
     files.write_private(folder.password, secrets.token_urlsafe(24))
-    password = home.data.with_name("password.new")
+    password = _handed_over(home)
     files.write_private(password, folder.password.read_text())
     home.give(password)
     command = _initdb(binaries, unfinished, password)
     made = subprocess.run(  # noqa: S603 - binaries we found, no shell
-        command, capture_output=True, text=True, **home.process()
+        command, check=False, capture_output=True, text=True, **home.process()
     )
     password.unlink()
     if made.returncode:
@@ -101,25 +99,39 @@ def initialise(home: Home, folder: Folder, binaries: Binaries) -> None:
     unfinished.rename(home.data)
 
 
+def _unfinished(home: Home) -> Path:
+    return home.data.with_name("data.new")
+
+
+def _handed_over(home: Home) -> Path:
+    """The password, for as long as `initdb` reads it."""
+    return home.data.with_name("password.new")
+
+
 def _initdb(binaries: Binaries, data: Path, password: Path) -> list[str | Path]:
-    command = [binaries.folder / "initdb", "-D", data, "-U", "postgres", "-E", "UTF8"]
-    # Any local user can reach a TCP port, so nobody is trusted without the password.
-    command += ["-A", "scram-sha-256", f"--pwfile={password}", "--locale=C"]
+    command: list[str | Path] = [binaries.folder / "initdb", "-D", data]
+    command += ["--username=postgres", f"--pwfile={password}"]
+    # Any local user can reach a TCP port: nobody is trusted without the password.
+    command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
     if binaries.major >= BUILTIN_LOCALE_SINCE:
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return [*command, "--data-checksums", "--no-instructions"]
 
 
 def remove(folder: Folder) -> None:
-    """Remove data and all our files; the caller holds the supervisor's lock."""
+    """Stop what runs and remove the data; the caller holds the supervisor's lock."""
     home = settle(folder)
     orphans.stop_postmaster(home.data)
     orphans.end_stragglers(home.data, adopted=False)
-    shutil.rmtree(home.data, ignore_errors=True)
+    shutil.rmtree(_unfinished(home), ignore_errors=True)
+    if home.data.exists():
+        # Killed half-way, nothing may be left that looks like a whole cluster.
+        home.data.rename(_unfinished(home))
+        shutil.rmtree(_unfinished(home))
+    _handed_over(home).unlink(missing_ok=True)
     if home.base:
-        with _locked(home.base):
+        with files.locked(home.base / "lock"):
             shutil.rmtree(home.data.parent)
-    shutil.rmtree(folder.unfinished, ignore_errors=True)
 
 
 def _account() -> pwd.struct_passwd:
@@ -135,7 +147,7 @@ def _account() -> pwd.struct_passwd:
 
 
 def _base(account: pwd.struct_passwd) -> Path:
-    base = Path(f"/var/lib/daybook-pg-{account.pw_uid}")
+    base = Path("/var/lib").resolve() / f"daybook-pg-{account.pw_uid}"
     try:
         base.mkdir(mode=0o755, exist_ok=True)
     except OSError as error:
@@ -147,18 +159,6 @@ def _base(account: pwd.struct_passwd) -> Path:
         raise EmbeddedUnavailable(f"{base} is not root's own: remove it")
     base.chmod(0o755)  # whatever the umask: the account must pass through
     return base
-
-
-@contextmanager
-def _locked(base: Path) -> Iterator[None]:
-    # Whoever is killed inside leaves a part that the next one recognises: a cluster that
-    # its folder does not name, or a copy not yet renamed. The kernel frees the lock.
-    while (lock := files.try_lock(base / "lock", files.EXCLUSIVE)) is None:
-        time.sleep(orphans.TICK)
-    try:
-        yield
-    finally:
-        os.close(lock)
 
 
 def _claim(base: Path, folder: Folder) -> Path:
@@ -182,18 +182,15 @@ def _names(folder: Path, token: str) -> bool:
 
 def _sweep(base: Path) -> None:
     for cluster in base.glob("cluster-*"):
-        token = cluster.name.removeprefix("cluster-")
-        owner = files.read_text(cluster / "folder")
         # Running although its folder is gone: its supervisor is about to stop it.
-        if not (owner and _names(Path(owner), token)) and not orphans.postmaster(
-            cluster / "data"
-        ):
+        if _is_abandoned(cluster) and not orphans.postmaster(cluster / "data"):
             shutil.rmtree(cluster)
 
 
-def shared_binaries(home: Home, binaries: Binaries) -> Binaries:
-    """Binaries that the home's account can run."""
-    if home.base is None:
-        return binaries
-    with _locked(home.base):
-        return _copy(binaries, home.base)
+def _is_abandoned(cluster: Path) -> bool:
+    owner = files.read_text(cluster / "folder")
+    try:
+        token = cluster.name.removeprefix("cluster-")
+        return not owner or not _names(Path(owner), token)
+    except OSError:
+        return False  # a disk that does not answer says nothing

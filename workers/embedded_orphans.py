@@ -1,8 +1,8 @@
 """What a killed supervisor or postmaster leaves behind, and how it is cleared away.
 
-After `kill -9` there can be: a postmaster without a supervisor; server processes without
-a postmaster; a `postmaster.pid` whose process is gone, is a zombie nobody reaps, or is by
-now somebody else's. Postgres refuses to start over most of these by itself.
+After `kill -9` there can be: a postmaster without a supervisor; server processes
+without a postmaster; a `postmaster.pid` whose process is gone, is a zombie that nobody
+reaps, or is by now somebody else's. Postgres by itself refuses to start over most.
 """
 
 import os
@@ -12,7 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-TICK = 0.02  # seconds between two looks
+from workers.embedded_files import TICK
+
 GRACE = 0.5  # seconds in which server processes may leave by themselves
 GIVE_UP = 5.0  # seconds after which even SIGKILL is taken to have failed
 PATIENCE = (  # how a postmaster is asked to go, and for how many seconds
@@ -51,11 +52,11 @@ def stop_postmaster(data: Path) -> None:
 def disown_pid_file(data: Path) -> None:
     """Make Postgres see a leftover `postmaster.pid` as stale; the postmaster is gone.
 
-    Postgres gives up when the pid in it exists, even as a zombie. Deleting the file would
-    also lose the number of the shared memory segment, by which Postgres finds out that
-    server processes of the old postmaster are still at work. So the pid becomes that of
-    the new postmaster's parent, us, which Postgres takes for stale, and it goes on to
-    check the segment.
+    Postgres gives up when the pid in it exists, even as a zombie. Deleting the file
+    would also lose the number of the shared memory segment, by which Postgres finds
+    out that processes of the old postmaster are still at work. So the pid becomes
+    that of the new postmaster's parent, us: Postgres takes that for stale, and goes on
+    to check the segment.
     """
     file = data / "postmaster.pid"
     lines = _pid_file_lines(data)
@@ -73,8 +74,8 @@ def disown_pid_file(data: Path) -> None:
 def end_stragglers(data: Path, adopted: bool) -> None:
     """Wait for server processes whose postmaster died, then kill them.
 
-    They leave by themselves when they next wait for anything, but one deep in a query may
-    not for minutes. Nothing acknowledged is lost with them: that is in the WAL.
+    They leave by themselves when they next wait for anything, but one deep in a query
+    may not for minutes. Nothing acknowledged is lost with them: that is in the WAL.
     `adopted`: the caller is a supervisor, so all its children are such processes.
     """
     start = time.monotonic()
@@ -137,8 +138,8 @@ def _pid_file_lines(data: Path) -> list[str]:
 def _command(pid: int) -> str:
     """The command line; empty for a zombie."""
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-        return words.replace("\0", " ")
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return os.fsdecode(words).replace("\0", " ")
     except ProcessLookupError:
         return ""
     except FileNotFoundError:
@@ -147,8 +148,9 @@ def _command(pid: int) -> str:
 
 def _command_by_ps(pid: int) -> str:  # macOS has no /proc
     command = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
-    answer = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
-    return answer.stdout
+    return subprocess.run(  # noqa: S603 - no shell
+        command, check=False, capture_output=True, text=True
+    ).stdout
 
 
 def _signal(pid: int, request: int) -> None:

@@ -15,7 +15,8 @@ MOST = 100  # patterns in a list
 
 # What a stream can begin with: whole segments, then a part of the next, or nothing.
 STREAM_PREFIX = grammar.STREAM._replace(
-    shape=re.compile(r"(?:(?!\.{1,2}/)[A-Za-z0-9._~:@+=-]+/)*[A-Za-z0-9._~:@+=-]*")
+    longest=grammar.STREAM.longest - 1,
+    shape=re.compile(r"(?:(?!\.{1,2}/)[A-Za-z0-9._~:@+=-]+/)*[A-Za-z0-9._~:@+=-]*"),
 )
 
 
@@ -86,7 +87,7 @@ def _type_fault(pattern: str) -> str | None:
         return None
     if "*" in pattern[:-1]:
         return "a star stands last"
-    if pattern.endswith("*") and pattern != ".*":
+    if pattern.endswith("*") and not pattern.endswith(".*"):
         return "a star stands alone between dots: 'order.*', not 'order*'"
     return grammar.TYPE.detail
 

@@ -1,1 +1,1 @@
-"""Tests of single parts, without a database, a network or a clock."""
+"""Without a database or a network."""

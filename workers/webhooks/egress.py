@@ -1,8 +1,8 @@
 """The guard both senders pass through: which URLs, names and addresses may be reached.
 
-A name is resolved here, every address it has is judged, and the client connects to one of
-those addresses itself; nothing resolves the name a second time. So an answer that changes
-between the look and the connect (DNS rebinding) changes nothing.
+A name is resolved here, every address it has is judged, and the client connects to one
+of those addresses itself; nothing resolves the name a second time. So an answer that
+changes between the look and the connect (DNS rebinding) changes nothing.
 """
 
 import asyncio

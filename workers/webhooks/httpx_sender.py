@@ -5,24 +5,27 @@ to literal addresses alike. The transport is called without a client around it: 
 redirects, cookies, unpacking or environment to switch off.
 """
 
-import asyncio
 import ssl
 from collections.abc import Iterable
-from contextlib import aclosing
 
 import httpcore
 import httpx
 
 from domain.webhooks.address import HTTPS_PORTS
 from workers.webhooks.egress import Guard, Resolver, client_tls, system_resolver
+from workers.webhooks.exchange import Exchange, Raised, conduct
 from workers.webhooks.sender import (
     CONNECTIONS,
     KEEPALIVE_SECONDS,
     STANDING_HEADERS,
     Answer,
-    Exchange,
     Outgoing,
-    explain,
+)
+
+_RAISED = Raised(
+    unwritable=(ValueError, httpx.InvalidURL, httpx.LocalProtocolError),
+    unconnected=(httpx.ConnectError,),
+    broken=(httpx.TransportError, OSError),
 )
 
 
@@ -42,21 +45,8 @@ class HttpxSender:
         self._transport = _transport(self._guard, tls or client_tls(), connections)
 
     async def send(self, request: Outgoing) -> Answer:
-        """Send it once; the deadline covers name, connection, TLS and body."""
-        exchange = Exchange()
-        try:
-            self._guard.check(request.url)
-            async with asyncio.timeout(request.timeout_seconds):
-                await self._talk(request, exchange)
-        except Exception as problem:  # whatever a receiver does must become an Answer
-            error, detail = explain(
-                problem,
-                request.timeout_seconds,
-                unwritable=(ValueError, httpx.InvalidURL, httpx.LocalProtocolError),
-                unconnected=(httpx.ConnectError,),
-            )
-            return exchange.failed(error, detail)
-        return exchange.answered()
+        """Send it once; whatever happens is an Answer, never an exception."""
+        return await conduct(request, self._guard, self._talk, _RAISED)
 
     async def close(self) -> None:
         """Close the idle connections; requests still in flight fail."""
@@ -73,10 +63,9 @@ class HttpxSender:
         )
         try:
             exchange.head(response.status_code, response.headers.raw)
-            async with aclosing(response.aiter_raw()) as pieces:
-                async for piece in pieces:
-                    if not exchange.take(piece):
-                        return
+            async for piece in response.aiter_raw():
+                if not exchange.take(piece):
+                    return
         finally:
             await response.aclose()
 
@@ -135,5 +124,7 @@ def _transport(
     return transport
 
 
-def _headers(request: Outgoing) -> dict[str, str]:
-    return STANDING_HEADERS | {k.lower(): v for k, v in request.headers.items()}
+def _headers(request: Outgoing) -> list[tuple[bytes, bytes]]:
+    # Encoded here, as httpx takes text in ASCII only where aiohttp writes UTF-8.
+    sent = STANDING_HEADERS | {k.lower(): v for k, v in request.headers.items()}
+    return [(name.encode(), value.encode()) for name, value in sent.items()]

@@ -1,0 +1,42 @@
+"""The one event-sourced application: aggregates in, events into the log."""
+
+from typing import TypeVar
+
+from eventsourcing.application import AggregateNotFoundError, Application
+from eventsourcing.persistence import Mapper
+
+from domain import catalog
+from domain.codec import JSONTranscoder, LogMapper
+from domain.errors import NotFound
+from domain.log.entry import Context
+from domain.model import Aggregate
+
+A = TypeVar("A", bound=Aggregate)
+
+
+class Log(Application[str]):
+    """Loads and records aggregates. Blocking: call it from a thread, never a loop."""
+
+    name = "log"  # the library names things after it: pinned
+
+    def construct_mapper(self) -> Mapper[str]:
+        """Our JSON, and only topics of the catalogue."""
+        return LogMapper(JSONTranscoder(), aggregates=catalog.AGGREGATE_OF)
+
+    def load(self, kind: type[A], originator_id: str) -> A:
+        """The aggregate as it is now; raises NotFound."""
+        try:
+            found = self.repository.get(originator_id)
+        except AggregateNotFoundError:
+            raise NotFound from None
+        if not isinstance(found, kind):
+            raise NotFound
+        return found
+
+    def record(self, aggregate: Aggregate, context: Context) -> None:
+        """Append what the aggregate decided, with the context's riders, or nothing.
+
+        Nothing decided appends nothing. Raises DomainError.
+        """
+        if aggregate.pending_events:
+            self.save(aggregate, context=context)

@@ -1,0 +1,62 @@
+"""An event type somebody declared: what its events mean, and an example of one."""
+
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.domain import event
+
+from domain import model
+from domain.model import Aggregate
+
+
+def originator_id(tenant_id: UUID, event_type: str) -> str:
+    """Its stream: `$event-type/<type>`."""
+    return model.originator_id(tenant_id, f"$event-type/{event_type}")
+
+
+class EventType(Aggregate):
+    """A tenant's description of one of its event types."""
+
+    TOPIC = "daybook/event-type"
+
+    @event("Created", topic="daybook.event_type.declared")
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        type: str,  # noqa: A002
+        description: str | None,
+        example: dict[str, Any] | None,
+        deprecated: bool,
+    ) -> None:
+        self.type = type
+        self._describe(description, example, deprecated)
+
+    def describe(
+        self,
+        description: str | None,
+        example: dict[str, Any] | None,
+        deprecated: bool,
+    ) -> None:
+        """Replace the description; nothing happens when nothing differs."""
+        same = (self.description, self.example, self.deprecated)
+        if (description, example, deprecated) != same:
+            self._redeclare(description, example, deprecated)
+
+    @event("Redeclared", topic="daybook.event_type.updated")
+    def _redeclare(
+        self,
+        description: str | None,
+        example: dict[str, Any] | None,
+        deprecated: bool,
+    ) -> None:
+        self._describe(description, example, deprecated)
+
+    def _describe(
+        self,
+        description: str | None,
+        example: dict[str, Any] | None,
+        deprecated: bool,
+    ) -> None:
+        self.description = description
+        self.example = example
+        self.deprecated = deprecated

@@ -1,0 +1,1 @@
+"""The log: its one way in, its tail, and the reads of it. Everybody's context."""

@@ -1,0 +1,321 @@
+"""The appender: everything that waits in this process goes into the log in one call.
+
+One thread owns one connection. It takes what waits, calls `log_append` once for all of it,
+and answers each caller. The log's lock lives as long as the server works on the call, never
+as long as a client thinks: a stopped or killed process holds nothing (its call either
+reached the server and ends there, or it did not).
+
+When the connection is lost during a call, nobody knows whether the group was committed.
+The appender then asks for the group's ids under the log's lock: what is found was stored;
+what is not is appended again with the same ids, which the log would recognise. What is not
+settled within 5 s is answered `outcome_unknown`, and repeating it is safe.
+"""
+
+import asyncio
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.rows import namedtuple_row
+
+from domain.errors import (
+    CausationTooDeep,
+    DomainError,
+    EventExists,
+    LimitReached,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+    VersionConflict,
+)
+from domain.log.entry import Appended, Entry
+from projections import postgres
+from projections.log.queue import QUEUE_SECONDS, Answer, Request, RequestQueue
+from projections.log.wakeup import Notifier
+from projections.sql import Queries
+
+QUERIES = Queries("projections.log")
+SETTLE_SECONDS = 5.0
+# The server or the connection is gone, or going: the outcome of a call is not known.
+LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+# The group's content is at fault: one bad entry must not fail its neighbours.
+BAD_CONTENT = (psycopg.DataError, psycopg.IntegrityError, UnicodeError, ValueError)
+
+log = structlog.get_logger("daybook.appender")
+
+
+class Appender:
+    """Group commit for one process; made, started and closed by its root."""
+
+    def __init__(self, url: str, role: postgres.Role) -> None:
+        self._conninfo = postgres.conninfo(
+            url, role, "appender", statement_timeout="10s"
+        )
+        self._queue = RequestQueue()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._thread = threading.Thread(target=self._run, name="appender", daemon=True)
+        self._notifier = Notifier(url, role)
+        self.groups = 0
+        self.entries = 0
+
+    def start(self) -> None:
+        """Begin taking requests; connects when the first one comes."""
+        self._notifier.start()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Append what waits, then stop."""
+        self._queue.close()
+        self._thread.join(timeout=SETTLE_SECONDS * 2)
+        self._notifier.close()
+
+    def submit(self, request: Request) -> Answer:
+        """Append and wait; for threads without an event loop. Raises DomainError."""
+        if _on_event_loop():
+            raise RuntimeError("submit() blocks: await append() on an event loop instead")
+        future: Future[Answer] = Future()
+        request.future = future
+        self._queue.put(request)
+        return future.result()
+
+    async def append(self, request: Request) -> Answer:
+        """Append and wait. A cancelled caller does not cancel the append."""
+        request.future = asyncio.get_running_loop().create_future()
+        self._queue.put(request)
+        return await request.future
+
+    # What follows runs on the appender's own thread.
+
+    def _run(self) -> None:
+        while group := self._queue.take():
+            try:
+                outcomes = self._append_group(group) if self._reach(group) else None
+            except Exception:
+                # Whatever it is, callers must not wait for ever and the thread must live.
+                log.exception("append_failed", requests=len(group))
+                self._disconnect()
+                outcomes = [OutcomeUnknown()] * len(group)
+            _answer(group, outcomes or [Unavailable()] * len(group))
+        self._disconnect()
+
+    def _reach(self, group: list[Request]) -> bool:
+        """Have a connection before anything is sent; give up when the group is too old."""
+        until = min(request.since for request in group) + QUEUE_SECONDS
+        while True:
+            try:
+                self._connected()
+            except psycopg.OperationalError:
+                if time.monotonic() >= until:
+                    return False
+                time.sleep(0.05)
+            else:
+                return True
+
+    def _append_group(self, group: list[Request]) -> list[Answer | Exception]:
+        try:
+            if group[0].is_command:
+                return [self._command(group[0])]
+            return self._call(group)
+        except BAD_CONTENT as error:
+            return self._halves(group, error)
+        except LOST as error:
+            if not self._is_broken():  # the server refused: a timeout, no resources left
+                log.warning("append_refused", error=type(error).__name__)
+                return [Unavailable()] * len(group)
+            log.warning("log_connection_lost", error=type(error).__name__)
+            return self._settle(group)
+        except psycopg.Error as error:
+            return [_refusal(error)] * len(group)
+
+    def _halves(self, group: list[Request], error: Exception) -> list[Answer | Exception]:
+        if len(group) == 1:
+            return [_refusal(error)]
+        half = len(group) // 2
+        return self._append_group(group[:half]) + self._append_group(group[half:])
+
+    def _call(self, group: list[Request]) -> list[Answer | Exception]:
+        entries = [entry for request in group for entry in request.entries]
+        rows = self._connected().execute(
+            QUERIES["append"], _arrays(group), prepare=True, binary=True
+        )
+        answers = rows.fetchall()
+        self.groups += 1
+        self.entries += len(entries)
+        self._notifier.notify()
+        outcomes: list[Answer | Exception] = []
+        start = 0
+        for request in group:
+            end = start + len(request.entries)
+            outcomes.append(_outcome(request.entries, answers[start:end]))
+            start = end
+        return outcomes
+
+    def _command(self, request: Request) -> Answer | Exception:
+        """A command's transaction: riders, the append, what needs its position.
+
+        Sent as one pipeline: between taking the log's lock and the commit the server waits
+        for nothing but itself. A process that dies with the pipeline half sent leaves an
+        open transaction, which its closed socket ends.
+        """
+        connection = self._connected()
+        tenant = {"tenant_id": str(request.tenant_id)}
+        try:
+            with connection.pipeline(), connection.transaction():
+                connection.execute(QUERIES["enter_tenant"], tenant)
+                if request.operator:
+                    connection.execute(QUERIES["enter_operator"])
+                for statement in request.before:
+                    connection.execute(statement.sql, statement.params)
+                appended = connection.execute(
+                    QUERIES["append_or_abort"], _arrays([request]), binary=True
+                )
+                for statement in request.after:
+                    connection.execute(statement.sql, statement.params)
+        except psycopg.Error:
+            if not connection.closed:
+                connection.rollback()
+            raise
+        self._notifier.notify()
+        return [_appended(row) for row in appended.fetchall()]
+
+    def _settle(self, group: list[Request]) -> list[Answer | Exception]:
+        """Find out, after a lost connection, and finish what was not done."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < deadline:
+            self._disconnect()
+            try:
+                return self._finish(group)
+            except LOST:
+                time.sleep(0.05)
+        return [OutcomeUnknown()] * len(group)
+
+    def _finish(self, group: list[Request]) -> list[Answer | Exception]:
+        entries = [entry for request in group for entry in request.entries]
+        rows = self._connected().execute(
+            QUERIES["find"],
+            ([entry.tenant_id for entry in entries], [e.event_id for e in entries]),
+        )
+        found = {row.k: row for row in rows.fetchall()}
+        outcomes: list[Answer | Exception] = []
+        start = 1
+        for request in group:
+            numbers = range(start, start + len(request.entries))
+            start += len(request.entries)
+            # Ids that callers chose may be older events': there the log itself compares.
+            ours = all(entry.fingerprint is None for entry in request.entries)
+            if ours and all(number in found for number in numbers):
+                outcomes.append([_appended(found[number]) for number in numbers])
+            else:
+                outcomes += self._append_group([request])
+        return outcomes
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._is_broken():
+            self._connection = psycopg.connect(
+                self._conninfo, autocommit=True, row_factory=namedtuple_row
+            )
+        return self._connection
+
+    def _is_broken(self) -> bool:
+        connection = self._connection
+        return connection is None or connection.closed or connection.broken
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _arrays(group: Sequence[Request]) -> list[list[Any]]:
+    """The parameters of log_append: a list for each column."""
+    rows: list[tuple[Any, ...]] = [
+        (e.tenant_id, number, e.event_id, e.stream, e.expected_version, e.type, e.topic,
+         e.state, e.metadata, e.source, e.subject, e.actor, e.correlation_id,
+         e.causation_id, e.occurred_at, e.fingerprint)
+        for number, request in enumerate(group)
+        for e in request.entries
+    ]  # fmt: skip
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _appended(row: Any, *, replayed: bool = False) -> Appended:
+    return Appended(
+        row.log_position, row.position, row.stream, row.version, row.recorded_at, replayed
+    )
+
+
+def _outcome(entries: Sequence[Entry], rows: Sequence[Any]) -> Answer | Exception:
+    """What the log said of one request: all of it appended, or why not."""
+    for entry, row in zip(entries, rows, strict=True):
+        if error := _conflict(entry, row):
+            return error
+    return [_appended(row, replayed=row.answer == "replayed") for row in rows]
+
+
+def _conflict(entry: Entry, row: Any) -> DomainError | None:
+    match row.answer:
+        case "version_conflict":
+            return VersionConflict(entry.stream, entry.expected_version or 0, row.version)
+        case "event_exists":
+            return EventExists(entry.event_id, row.position)
+        case "causation_too_deep":
+            return CausationTooDeep()
+    return None
+
+
+def _refusal(error: Exception) -> Exception:
+    """A database error as the domain's; one the domain has no word for stays itself."""
+    if not isinstance(error, psycopg.Error) or error.sqlstate != "DB001":
+        return error
+    code, detail = error.diag.message_primary, error.diag.message_detail or ""
+    match code:
+        case "version_conflict":
+            return VersionConflict("", 0, int(detail))
+        case "limit_reached":
+            return LimitReached(detail)
+        case "not_found":
+            return NotFound(detail)
+    return error
+
+
+def _answer(
+    group: Sequence[Request], outcomes: Sequence[Answer | Exception]
+) -> None:
+    """Hand the outcomes to the callers, one wake-up for each event loop among them."""
+    by_loop: defaultdict[Any, list[tuple[Request, Answer | Exception]]] = defaultdict(list)
+    for request, outcome in zip(group, outcomes, strict=True):
+        future = request.future
+        loop = future.get_loop() if isinstance(future, asyncio.Future) else None
+        by_loop[loop].append((request, outcome))
+    for loop, pairs in by_loop.items():
+        if loop is None:
+            _resolve(pairs)
+        else:
+            try:
+                loop.call_soon_threadsafe(_resolve, pairs)
+            except RuntimeError:
+                pass  # the loop has ended, and its callers with it
+
+
+def _resolve(pairs: Sequence[tuple[Request, Answer | Exception]]) -> None:
+    for request, outcome in pairs:
+        future = request.future
+        if future.done():  # its caller went away; the events are in the log all the same
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

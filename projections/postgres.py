@@ -1,0 +1,108 @@
+"""Connections: one role each, short timeouts, and transactions of one tenant.
+
+Every connection names its role when it connects, so row-level security holds whatever the
+login may do. The timeouts say how long a dead peer is believed in: a killed process frees
+its locks at once (its socket closes), a hung one after `idle_in_transaction` (5 s), a lost
+host after `tcp_user_timeout` (10 s).
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import AsyncRowFactory, namedtuple_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from domain.errors import Unavailable
+
+Role = Literal["daybook_app", "daybook_operator", "daybook_worker"]
+Connection = AsyncConnection[Any]
+
+_SETTINGS = {
+    "search_path": "daybook",
+    "timezone": "UTC",
+    "idle_in_transaction_session_timeout": "5s",
+    "lock_timeout": "10s",
+    "client_connection_check_interval": "2s",
+}
+# What tells that the database is away or going, rather than that a statement is wrong.
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+
+
+def conninfo(url: str, role: Role, purpose: str, **settings: str) -> str:
+    """`url` with everything a connection of Daybook's needs; `purpose` names it."""
+    options = " ".join(
+        f"-c {name}={value}" for name, value in (_SETTINGS | settings).items()
+    )
+    return make_conninfo(
+        url,
+        options=f"-c role={role} {options}",
+        application_name=f"daybook {purpose}",
+        connect_timeout=3,
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        tcp_user_timeout=10_000,
+    )
+
+
+async def connect(url: str, role: Role, purpose: str, **settings: str) -> Connection:
+    """One connection in autocommit mode, rows as named tuples."""
+    return await AsyncConnection.connect(
+        conninfo(url, role, purpose, **settings),
+        autocommit=True,
+        row_factory=_rows(),
+    )
+
+
+class Database:
+    """A pool of connections in one role; opened and closed by the process's root."""
+
+    def __init__(self, url: str, role: Role, purpose: str, *, size: int = 4) -> None:
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            conninfo(url, role, purpose),
+            kwargs={"autocommit": True, "row_factory": namedtuple_row},
+            min_size=1,
+            max_size=size,
+            timeout=3,
+            # A restarted database leaves dead connections behind: look before use.
+            check=AsyncConnectionPool.check_connection,
+            # Short, so that the next request tries anew instead of waiting out a
+            # long back-off after the database has come back.
+            reconnect_timeout=1,
+            open=False,
+        )
+
+    async def open(self) -> None:
+        """Begin connecting; does not wait, so a process starts while the database is away."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit mode; raises Unavailable when there is none."""
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except AWAY as error:
+            raise Unavailable from error
+
+    @asynccontextmanager
+    async def tenant(self, tenant_id: UUID) -> AsyncIterator[Connection]:
+        """A transaction that sees this tenant and no other."""
+        async with self.connection() as connection, connection.transaction():
+            await connection.execute(
+                "select set_config('app.tenant_id', %s, true)", (str(tenant_id),)
+            )
+            yield connection
+
+
+def _rows() -> AsyncRowFactory[Any]:
+    return namedtuple_row

@@ -1,0 +1,64 @@
+"""Settings as values: what each is, its unit and its default, read from `DAYBOOK_*`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+PREFIX = "DAYBOOK_"
+S = TypeVar("S", bound=Struct)
+
+
+class SettingsError(RuntimeError):
+    """A setting is missing or makes no sense; the message names the variable."""
+
+
+class DatabaseSettings(Struct, frozen=True, kw_only=True):
+    """Where the log is."""
+
+    database_url: Annotated[
+        str, Meta(description="Postgres 15 to 18, as a URL: postgresql://user@host/name")
+    ]
+
+
+class SecretSettings(Struct, frozen=True, kw_only=True):
+    """How secrets at rest are sealed."""
+
+    secret_keys: Annotated[
+        str,
+        Meta(
+            description="keys that seal webhook secrets: name:base64 of 32 bytes, comma "
+            "separated; the first seals, all open"
+        ),
+    ]
+
+
+def read(kind: type[S], environ: Mapping[str, str]) -> S:
+    """A `kind` from the variables named after its fields; raises SettingsError.
+
+    An empty variable counts as absent, as compose files leave them.
+    """
+    given: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        value = environ.get(variable(field.name), "")
+        if value:
+            given[field.name] = value
+        elif field.required:
+            raise SettingsError(f"{variable(field.name)} is not set: {_about(field)}")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"a {PREFIX}* variable is wrong: {error}") from error
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def _about(field: msgspec.structs.FieldInfo) -> str:
+    for part in getattr(field.type, "__metadata__", ()):
+        if isinstance(part, Meta) and part.description:
+            return part.description
+    return "it has no default"

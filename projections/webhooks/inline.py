@@ -1,0 +1,114 @@
+"""Webhooks and event types, posted in the transaction of their events.
+
+With each change the ranges move: what was in force ends at the event's own position, what
+is new begins after it. The handoff reads nothing else, so what is owed is a function of the
+log, however late or often it runs.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from domain import ids
+from domain.log.entry import Statement
+from domain.webhooks import patterns, subscription
+from projections.inline import Posting, Posts
+from projections.sql import Queries
+from projections.vault import Sealed
+
+QUERIES = Queries("projections.webhooks")
+
+
+def secret_rider(
+    tenant_id: UUID, webhook_id: UUID, version: int, sealed: Sealed
+) -> Statement:
+    """A webhook's secret: beside the log, in the same transaction, never in it."""
+    params = {
+        "tenant_id": tenant_id,
+        "webhook_id": webhook_id,
+        "version": version,
+        "key_id": sealed.key_id,
+        "sealed": sealed.data,
+    }
+    return Statement(QUERIES["insert_secret"], params)
+
+
+def _params(event: Posting) -> dict[str, Any]:
+    return {
+        "tenant_id": event.tenant_id,
+        "webhook_id": ids.decode("wh", event.stream.rpartition("/")[2]),
+        "event_id": event.event_id,
+        "version": event.version,
+        "actor": event.actor,
+        "at": event.occurred_at,
+    }
+
+
+def _settings(event: Posting) -> dict[str, Any]:
+    settings = event.data["settings"]
+    chosen = patterns.normalise(settings["event_types"])
+    return (
+        _params(event)
+        | settings
+        | {"metadata": Jsonb(settings["metadata"]), "patterns": chosen}
+    )
+
+
+def _statements(params: dict[str, Any], *names: str) -> list[Statement]:
+    return [Statement(QUERIES[name], params) for name in names]
+
+
+def _created(event: Posting) -> list[Statement]:
+    params = _settings(event) | {"most": subscription.MOST_WEBHOOKS}
+    names = (
+        "insert_webhook",
+        "require_room",
+        "insert_lane",
+        "insert_sequence",
+        "open_ranges",
+    )
+    return _statements(params, *names)
+
+
+def _updated(event: Posting) -> list[Statement]:
+    names = ("update_webhook", "close_ranges", "open_ranges", "poke")
+    return _statements(_settings(event), *names)
+
+
+def _enabled(event: Posting) -> list[Statement]:
+    return _statements(_params(event), "enable_webhook", "poke")
+
+
+def _disabled(event: Posting) -> list[Statement]:
+    params = _params(event) | {"reason": event.data["reason"]}
+    return _statements(params, "disable_webhook", "poke")
+
+
+def _deleted(event: Posting) -> list[Statement]:
+    return _statements(_params(event), "delete_webhook", "close_ranges", "poke")
+
+
+def _declared(event: Posting) -> list[Statement]:
+    example = event.data["example"]
+    params = {
+        "tenant_id": event.tenant_id,
+        "type": event.stream.removeprefix("$event-type/"),
+        "description": event.data["description"],
+        "example": None if example is None else Jsonb(example),
+        "deprecated": event.data["deprecated"],
+        "version": event.version,
+        "at": event.occurred_at,
+    }
+    return _statements(params, "declare_event_type")
+
+
+POSTS: Posts = {
+    "daybook.webhook.created": _created,
+    "daybook.webhook.updated": _updated,
+    "daybook.webhook.enabled": _enabled,
+    "daybook.webhook.disabled": _disabled,
+    "daybook.webhook.deleted": _deleted,
+    "daybook.event_type.declared": _declared,
+    "daybook.event_type.updated": _declared,
+}

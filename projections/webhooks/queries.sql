@@ -1,0 +1,95 @@
+-- name: insert_webhook
+-- A webhook begins. The log's lock is held, so number and limit are counted exactly.
+insert into webhooks (
+    tenant_id, webhook_id, number, url, name, description, event_types, retry,
+    timeout_seconds, max_in_flight, metadata, state, version, created_by, created_at,
+    updated_at)
+select %(tenant_id)s, %(webhook_id)s, coalesce(max(number), 0) + 1, %(url)s, %(name)s,
+    %(description)s, %(event_types)s, %(retry)s, %(timeout_seconds)s, %(max_in_flight)s,
+    %(metadata)s, 'active', %(version)s, %(actor)s, %(at)s, %(at)s
+from webhooks where tenant_id = %(tenant_id)s
+
+-- name: require_room
+-- No tenant has more webhooks than this.
+select require(count(*) <= %(most)s, 'limit_reached',
+    'a tenant has at most ' || %(most)s || ' webhooks')
+from webhooks where tenant_id = %(tenant_id)s and state <> 'deleted'
+
+-- name: insert_lane
+-- Where its live deliveries will be sent from.
+insert into lanes (tenant_id, webhook_id) values (%(tenant_id)s, %(webhook_id)s)
+
+-- name: insert_sequence
+-- Its deliveries are numbered from 1.
+insert into webhook_sequences (tenant_id, webhook_id, sequence, handed_off)
+values (%(tenant_id)s, %(webhook_id)s, 0, 0)
+
+-- name: insert_secret
+-- A secret to sign with, sealed; a rider of the command that makes it.
+insert into webhook_secrets (tenant_id, webhook_id, version, key_id, sealed)
+values (%(tenant_id)s, %(webhook_id)s, %(version)s, %(key_id)s, %(sealed)s)
+
+-- name: update_webhook
+-- Its settings change.
+update webhooks
+set url = %(url)s, name = %(name)s, description = %(description)s,
+    event_types = %(event_types)s, retry = %(retry)s,
+    timeout_seconds = %(timeout_seconds)s, max_in_flight = %(max_in_flight)s,
+    metadata = %(metadata)s, version = %(version)s, updated_at = %(at)s
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
+
+-- name: enable_webhook
+-- It sends again.
+update webhooks
+set state = 'active', disabled_at = null, disabled_reason = null,
+    disabled_position = null, version = %(version)s, updated_at = %(at)s
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
+
+-- name: disable_webhook
+-- It attempts nothing more.
+update webhooks
+set state = 'disabled', disabled_at = %(at)s, disabled_reason = %(reason)s,
+    disabled_position = (
+        select position from events
+        where tenant_id = %(tenant_id)s and event_id = %(event_id)s),
+    version = %(version)s, updated_at = %(at)s
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
+
+-- name: delete_webhook
+-- It ends; its row stays for the history of its deliveries.
+update webhooks
+set state = 'deleted', version = %(version)s, updated_at = %(at)s
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
+
+-- name: close_ranges
+-- Its patterns are in force up to and including this event.
+update webhook_ranges
+set to_position = (
+    select position from events
+    where tenant_id = %(tenant_id)s and event_id = %(event_id)s)
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
+    and to_position = 9223372036854775807
+
+-- name: open_ranges
+-- Its patterns are in force from the next event on.
+insert into webhook_ranges (
+    tenant_id, pattern, from_position, to_position, webhook_id, version, own_stream)
+select e.tenant_id, p.pattern, e.position + 1, 9223372036854775807, %(webhook_id)s,
+    %(version)s, e.stream
+from events e cross join unnest(%(patterns)s::text[]) as p (pattern)
+where e.tenant_id = %(tenant_id)s and e.event_id = %(event_id)s
+
+-- name: poke
+-- Tell the lane's owner to look again.
+insert into pokes (tenant_id, webhook_id) values (%(tenant_id)s, %(webhook_id)s)
+
+-- name: declare_event_type
+-- An event type is described, for the first time or again.
+insert into event_types (
+    tenant_id, type, description, example, deprecated, version, updated_at)
+values (%(tenant_id)s, %(type)s, %(description)s, %(example)s, %(deprecated)s, %(version)s,
+    %(at)s)
+on conflict (tenant_id, type) do update
+set description = excluded.description, example = excluded.example,
+    deprecated = excluded.deprecated, version = excluded.version,
+    updated_at = excluded.updated_at

@@ -1,0 +1,83 @@
+"""The senders under test, and certificates for a name of our own."""
+
+import datetime
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from workers.webhooks.aiohttp_sender import AiohttpSender
+from workers.webhooks.httpx_sender import HttpxSender
+from workers.webhooks.sender import Sender
+
+MakeSender = Callable[..., Sender]
+
+
+@pytest.fixture(params=[AiohttpSender, HttpxSender], ids=["aiohttp", "httpx"])
+async def make_sender(request: pytest.FixtureRequest) -> AsyncIterator[MakeSender]:
+    """Makes senders of the kind under test, in development mode unless told."""
+    made: list[Sender] = []
+
+    def make(development: bool = True, **options: Any) -> Sender:
+        made.append(request.param(development, **options))
+        return made[-1]
+
+    yield make
+    for sender in made:
+        await sender.close()
+
+
+@pytest.fixture
+async def sender(make_sender: MakeSender) -> Sender:
+    """A sender in development mode; made, as it must be, inside the loop."""
+    return make_sender()
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A server that is `hook.test`, and a client that trusts its authority."""
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
+@pytest.fixture(scope="session")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
+    """A certificate that signs itself: only who is told to trusts it."""
+    path = tmp_path_factory.mktemp("tls") / "hook.pem"
+    _write_certificate(path, "hook.test")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(path)
+    return Certified(server, ssl.create_default_context(cafile=str(path)))
+
+
+def _write_certificate(path: Path, name: str) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
+        .sign(key, hashes.SHA256())
+    )
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
