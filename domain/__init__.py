@@ -1,1 +1,1 @@
-"""What may happen: pure decisions, without a database, a network or a clock of their own."""
+"""What may happen: pure decisions, without a database, a network or a clock."""

@@ -1,6 +1,6 @@
 """The one event-sourced application: aggregates in, events into the log."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from eventsourcing.application import AggregateNotFoundError, Application
 from eventsourcing.persistence import Mapper
@@ -26,7 +26,7 @@ class Log(Application[str]):
     def load(self, kind: type[A], originator_id: str) -> A:
         """The aggregate as it is now; raises NotFound."""
         try:
-            found = self.repository.get(originator_id)
+            found: Any = self.repository.get(originator_id)
         except AggregateNotFoundError:
             raise NotFound from None
         if not isinstance(found, kind):

@@ -19,9 +19,9 @@ AGGREGATES: tuple[type[Aggregate], ...] = (Tenant, ApiKey, EventType, Subscripti
 
 def _events(aggregate: type[Aggregate]) -> Iterator[type[AggregateEvent]]:
     for member in vars(aggregate).values():
-        if isinstance(member, type) and issubclass(member, AggregateEvent):
-            if "TOPIC" in vars(member):
-                yield member
+        is_event = isinstance(member, type) and issubclass(member, AggregateEvent)
+        if is_event and "TOPIC" in vars(member):
+            yield member
 
 
 EVENTS: dict[str, type[AggregateEvent]] = {

@@ -1,6 +1,7 @@
 """What aggregates have in common: a stream of their own within a tenant's log."""
 
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from eventsourcing.domain import (
@@ -44,6 +45,8 @@ class Aggregate(BaseAggregate[str]):
 
     An event's topic is also its public type, under `daybook.`.
     """
+
+    TOPIC: ClassVar[str]
 
     class Event(AggregateEvent):
         """Base of an aggregate's changes; the library derives each from it."""

@@ -57,6 +57,14 @@ create table owed (
 create index owed_retries on owed (tenant_id, webhook_id, replay, next_attempt_at)
     where next_attempt_at is not null;
 
+-- The workers that live: each says so every 2 s. One that has not for 10 s (the database's
+-- clock) owns nothing any more.
+create table owners (
+    owner uuid primary key,
+    lease_until timestamptz not null
+) with (fillfactor = 50);
+grant select, insert, update, delete on owners to daybook_worker;
+
 -- A lane is what one worker at a time sends: one webhook, live (or, one day, one replay).
 -- epoch rises with each taking; whatever a former owner still writes names its own epoch
 -- and changes nothing. sent_through: first attempts up to here may be on the wire.
@@ -66,7 +74,6 @@ create table lanes (
     replay int not null default 0,
     owner uuid,
     epoch bigint not null default 0,
-    lease_until timestamptz not null default '-infinity',
     sent_through bigint not null default 0,
     failing_since timestamptz,
     primary key (tenant_id, webhook_id, replay)

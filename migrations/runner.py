@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from importlib import resources
-from typing import LiteralString, NamedTuple, cast
+from typing import NamedTuple
 
 import psycopg
 
@@ -41,11 +41,11 @@ class Migration(NamedTuple):
 
 def files() -> list[Migration]:
     """All migrations in order; raises MigrationError for a wrong or doubled name."""
-    found = []
-    for path in resources.files("migrations").iterdir():
-        if path.name.endswith(".sql") and path.name != "schema.sql":
-            found.append(_read(path.name, path.read_text("utf-8")))
-    found.sort()
+    found = sorted(
+        _read(path.name, path.read_text("utf-8"))
+        for path in resources.files("migrations").iterdir()
+        if path.name.endswith(".sql") and path.name != "schema.sql"
+    )
     versions = [migration.version for migration in found]
     if len(set(versions)) != len(versions):
         raise MigrationError(f"two migrations have the same number: {versions}")
@@ -57,7 +57,9 @@ def _read(file_name: str, text: str) -> Migration:
     if not match:
         raise MigrationError(f"{file_name}: a migration is named NNNN_what.sql")
     text = text.replace("\r\n", "\n")
-    return Migration(match[1], match[2], text, hashlib.sha256(text.encode()).hexdigest())
+    return Migration(
+        match[1], match[2], text, hashlib.sha256(text.encode()).hexdigest()
+    )
 
 
 def pending(connection: psycopg.Connection) -> list[Migration]:
@@ -92,7 +94,9 @@ def migrate(
     with psycopg.connect(url, autocommit=True) as connection:
         _locked(connection)
         connection.execute(_TABLE)
-        connection.execute(cast(LiteralString, f"set lock_timeout = '{lock_timeout}'"))
+        connection.execute(
+            "select set_config('lock_timeout', %s, false)", (lock_timeout,)
+        )
         for migration in pending(connection):
             report(migration)
             _apply(connection, migration)
@@ -112,7 +116,7 @@ def _apply(connection: psycopg.Connection, migration: Migration) -> None:
     with connection.transaction():
         # Without parameters psycopg uses the simple protocol: many statements and $$
         # bodies need no splitting.
-        connection.execute(cast(LiteralString, migration.sql))
+        connection.execute(migration.sql.encode())
         connection.execute("reset role")
         connection.execute(
             "insert into public.schema_migrations (version, name, sha256) "

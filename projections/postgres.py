@@ -8,13 +8,13 @@ host after `tcp_user_timeout` (10 s).
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
-from psycopg.rows import AsyncRowFactory, namedtuple_row
+from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain.errors import Unavailable
@@ -55,8 +55,16 @@ async def connect(url: str, role: Role, purpose: str, **settings: str) -> Connec
     return await AsyncConnection.connect(
         conninfo(url, role, purpose, **settings),
         autocommit=True,
-        row_factory=_rows(),
+        row_factory=namedtuple_row,
     )
+
+
+async def one(connection: Connection, query: LiteralString, params: Any = None) -> Any:
+    """The row of a statement that always has one."""
+    row = await (await connection.execute(query, params)).fetchone()
+    if row is None:
+        raise LookupError("the statement returned no row")
+    return row
 
 
 class Database:
@@ -78,7 +86,7 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Begin connecting; does not wait, so a process starts while the database is away."""
+        """Begin connecting; without waiting, so that it can begin before the database."""
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
@@ -104,5 +112,31 @@ class Database:
             yield connection
 
 
-def _rows() -> AsyncRowFactory[Any]:
-    return namedtuple_row
+class Link:
+    """One connection for one loop of work: made when needed, made anew after a loss."""
+
+    def __init__(self, url: str, role: Role, purpose: str) -> None:
+        self._arguments = (url, role, purpose)
+        self._connection: Connection | None = None
+
+    async def connection(self) -> Connection:
+        """The live connection; raises one of AWAY."""
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(*self._arguments)
+        return self._connection
+
+    async def rows(self, query: LiteralString, params: Any = None) -> list[Any]:
+        """Run one statement; its rows. Raises psycopg.Error; closes a lost connection."""
+        connection = await self.connection()
+        try:
+            cursor = await connection.execute(query, params)
+            return await cursor.fetchall() if cursor.description else []
+        except AWAY:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close; the next use connects again."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None

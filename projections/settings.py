@@ -18,7 +18,8 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True):
     """Where the log is."""
 
     database_url: Annotated[
-        str, Meta(description="Postgres 15 to 18, as a URL: postgresql://user@host/name")
+        str,
+        Meta(description="Postgres 15 to 18, as a URL: postgresql://user@host/name"),
     ]
 
 

@@ -75,7 +75,7 @@ def _parse(part: str) -> tuple[str, AESGCM]:
     if not name or len(key) != 32:
         raise SettingsError(
             "DAYBOOK_SECRET_KEYS: each key is name:base64 of 32 bytes. "
-            "A fresh one: python3 -c \"import base64, os; "
+            'A fresh one: python3 -c "import base64, os; '
             "print('k1:' + base64.b64encode(os.urandom(32)).decode())\""
         )
     return name, AESGCM(key)

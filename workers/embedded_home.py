@@ -78,34 +78,43 @@ def major(home: Home) -> int | None:
 
 def initialise(home: Home, folder: Folder, binaries: Binaries) -> None:
     """Make the cluster. Killed half-way, it is done again from the start."""
-    unfinished = _unfinished(home)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(mode=0o700)
-    home.give(unfinished)
+    _clear_workshops(home)
+    shop = _workshop(home)
+    (shop / "data").mkdir(mode=0o700)
     files.write_private(folder.password, secrets.token_urlsafe(24))
-    password = _handed_over(home)
-    files.write_private(password, folder.password.read_text())
-    home.give(password)
-    command = _initdb(binaries, unfinished, password)
+    files.write_private(shop / "password", folder.password.read_text())
+    home.give(shop / "password")
+    home.give(shop / "data")
     made = subprocess.run(  # noqa: S603 - binaries we found, no shell
-        command, check=False, capture_output=True, text=True, **home.process()
+        _initdb(binaries, shop / "data", shop / "password"),
+        check=False,
+        capture_output=True,
+        text=True,
+        **home.process(),
     )
-    password.unlink()
     if made.returncode:
         raise EmbeddedUnavailable(
-            f"Postgres could not make its data in {home.data.parent}: "
+            f"Postgres could not make its data in {shop}: "
             f"{made.stderr.strip()}\nClear the cause, or {files.OWN_SERVER}"
         )
-    unfinished.rename(home.data)
+    (shop / "data").rename(home.data)
+    shutil.rmtree(shop)
 
 
-def _unfinished(home: Home) -> Path:
-    return home.data.with_name("data.new")
+def _workshop(home: Home) -> Path:
+    """A place for what is not whole yet, or no more.
+
+    Each has its own name: the `initdb` of a killed supervisor may still be at work.
+    """
+    shop = home.data.with_name(f"new-{secrets.token_hex(4)}")
+    shop.mkdir()
+    shop.chmod(0o755 if home.account else 0o700)  # whatever the umask
+    return shop
 
 
-def _handed_over(home: Home) -> Path:
-    """The password, for as long as `initdb` reads it."""
-    return home.data.with_name("password.new")
+def _clear_workshops(home: Home) -> None:
+    for shop in home.data.parent.glob("new-*"):
+        shutil.rmtree(shop, ignore_errors=True)  # it may still grow
 
 
 def _initdb(binaries: Binaries, data: Path, password: Path) -> list[str | Path]:
@@ -123,15 +132,13 @@ def remove(folder: Folder) -> None:
     home = settle(folder)
     orphans.stop_postmaster(home.data)
     orphans.end_stragglers(home.data, adopted=False)
-    shutil.rmtree(_unfinished(home), ignore_errors=True)
     if home.data.exists():
         # Killed half-way, nothing may be left that looks like a whole cluster.
-        home.data.rename(_unfinished(home))
-        shutil.rmtree(_unfinished(home))
-    _handed_over(home).unlink(missing_ok=True)
+        home.data.rename(_workshop(home) / "data")
+    _clear_workshops(home)
     if home.base:
         with files.locked(home.base / "lock"):
-            shutil.rmtree(home.data.parent)
+            shutil.rmtree(home.data.parent, ignore_errors=True)
 
 
 def _account() -> pwd.struct_passwd:
@@ -184,7 +191,7 @@ def _sweep(base: Path) -> None:
     for cluster in base.glob("cluster-*"):
         # Running although its folder is gone: its supervisor is about to stop it.
         if _is_abandoned(cluster) and not orphans.postmaster(cluster / "data"):
-            shutil.rmtree(cluster)
+            shutil.rmtree(cluster, ignore_errors=True)
 
 
 def _is_abandoned(cluster: Path) -> bool:

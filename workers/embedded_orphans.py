@@ -8,8 +8,8 @@ reaps, or is by now somebody else's. Postgres by itself refuses to start over mo
 import os
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from workers.embedded_files import TICK
@@ -18,7 +18,7 @@ GRACE = 0.5  # seconds in which server processes may leave by themselves
 GIVE_UP = 5.0  # seconds after which even SIGKILL is taken to have failed
 PATIENCE = (  # how a postmaster is asked to go, and for how many seconds
     (signal.SIGINT, 30.0),  # fast: ends sessions, writes a checkpoint
-    (signal.SIGQUIT, 5.0),  # immediate: recovery at the next start
+    (signal.SIGQUIT, 5.0),  # immediate: leaves recovery to the next start
     (signal.SIGKILL, 5.0),
 )
 
@@ -39,14 +39,29 @@ def is_ready(data: Path, pid: int) -> bool:
 
 def stop_postmaster(data: Path) -> None:
     """End the server running on `data`, if there is one."""
+    if pid := postmaster(data):
+        stop(pid, lambda: postmaster(data) != pid)
+
+
+def stop(pid: int, is_gone: Callable[[], bool]) -> None:
+    """End postmaster `pid`, as gently as it lets us."""
     for request, seconds in PATIENCE:
+        _signal(pid, request)
         deadline = time.monotonic() + seconds
-        if pid := postmaster(data):
-            _signal(pid, request)
-        while postmaster(data):
-            if time.monotonic() > deadline:
+        while not is_gone():
+            # Asked to stop at the start of a recovery, Postgres may wait for ever; and
+            # a recovery that is broken off loses nothing.
+            stuck = request == signal.SIGINT and _is_recovering(pid)
+            if stuck or time.monotonic() > deadline:
                 break
             time.sleep(TICK)
+        else:
+            return
+
+
+def _is_recovering(pid: int) -> bool:
+    titles = (_command(child) for child in _children(pid))
+    return any(title.startswith("postgres: startup") for title in titles)
 
 
 def disown_pid_file(data: Path) -> None:
@@ -92,24 +107,31 @@ def end_stragglers(data: Path, adopted: bool) -> None:
 
 
 def _stragglers(data: Path, adopted: bool) -> list[int]:
-    if sys.platform != "linux":
-        return []
-    entries = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [int(entry.name) for entry in entries if _works_on(entry, data, adopted)]
+    # Root in a container may not see where another user's process stands, but it knows
+    # its own children, and a supervisor adopts what its postmaster leaves.
+    children = _children(os.getpid()) if adopted else []
+    return children + [pid for pid, _ in _processes() if _stands_in(pid, data)]
 
 
-def _works_on(entry: Path, data: Path, adopted: bool) -> bool:
-    try:
-        head, _, tail = (entry / "stat").read_text().rpartition(") ")
+def _children(pid: int) -> list[int]:
+    return [child for child, parent in _processes() if parent == pid]
+
+
+def _processes() -> Iterator[tuple[int, int]]:
+    """All living processes of any Postgres, each with its parent. Linux only."""
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            head, _, tail = file.read_text().rpartition(") ")
+        except OSError:
+            continue  # it just ended
         state, parent = tail.split()[:2]
-        # A person's shell may stand in the folder too: only Postgres is meant.
-        if state == "Z" or not head.endswith("(postgres"):
-            return False
-        # Root in a container may not see where another user's process stands, but it
-        # knows its own children, and a supervisor adopts what its postmaster leaves.
-        if adopted and int(parent) == os.getpid():
-            return True
-        return str((entry / "cwd").readlink()) == str(data)
+        if state != "Z" and head.endswith("(postgres"):
+            yield int(file.parent.name), int(parent)
+
+
+def _stands_in(pid: int, data: Path) -> bool:
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink()) == str(data)
     except OSError:
         return False
 

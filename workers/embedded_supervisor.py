@@ -59,7 +59,7 @@ class Supervisor:
             self._folder.server.unlink(missing_ok=True)
             postgres = self._start()
         self._folder.server.unlink(missing_ok=True)
-        _shut_down(postgres)
+        embedded_orphans.stop(postgres.pid, lambda: postgres.poll() is not None)
 
     def _note_request(self, *_: object) -> None:
         self._told_to_stop = True
@@ -167,16 +167,6 @@ class Supervisor:
         log = self._folder.log
         if log.exists() and log.stat().st_size > files.LOG_LIMIT:
             os.truncate(log, 0)  # all write at its end, wherever that is
-
-
-def _shut_down(postgres: subprocess.Popen[bytes]) -> None:
-    for request, seconds in embedded_orphans.PATIENCE:
-        postgres.send_signal(request)
-        try:
-            postgres.wait(seconds)
-        except subprocess.TimeoutExpired:
-            continue
-        return
 
 
 def _adopt_orphans() -> None:

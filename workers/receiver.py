@@ -3,7 +3,7 @@
 It knows of webhooks what a stranger knows: the headers, the bytes and the secret. So it
 verifies with its own few lines, not with those that signed.
 
-    POST /hooks/<anything>   204 when the signature holds, 401 when not, 500 when told to
+    POST /hooks/<anything>   204 when the signature holds, else 401; 500 when told to
     GET  /arrivals           the last 1,000, oldest first
     POST /control/fail       {"type": "order.placed", "times": 2}
 
@@ -97,7 +97,7 @@ class Receiver:
             self._runner = None
 
     def fail_next(self, type: str, times: int) -> None:  # noqa: A002 - the API's word
-        """Answer 500 to the next `times` verified arrivals of `type`, further ones too."""
+        """Answer 500 to `times` more verified arrivals of `type`."""
         self._failures[type] += times
 
     def _application(self) -> web.Application:
@@ -120,17 +120,17 @@ class Receiver:
         self, request: web.Request, body: bytes, now: datetime, reason: str | None
     ) -> Arrival:
         headers = request.headers
-        type_ = headers.get("daybook-type")
+        type_ = _text(headers.get("daybook-type"))
         answered = 401 if reason else self._status(type_ or "")
         return Arrival(
             received_at=now,
-            webhook_id=headers.get("webhook-id"),
+            webhook_id=_text(headers.get("webhook-id")),
             type=type_,
             position=_number(headers.get("daybook-position")),
             sequence=_number(headers.get("daybook-sequence")),
             attempt=_number(headers.get("daybook-attempt")),
-            delivery=headers.get("daybook-delivery"),
-            path=request.path,
+            delivery=_text(headers.get("daybook-delivery")),
+            path=request.raw_path,
             body=body,
             verified=reason is None,
             reason=reason or ("told to fail" if answered == 500 else None),
@@ -196,13 +196,20 @@ def _is_signed(signed: bytes, signatures: str, secrets: Sequence[str]) -> bool:
 
 def _key(secret: str) -> bytes | None:
     try:
-        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except (binascii.Error, ValueError):
         return None  # a secret of another kind signs nothing that is read here
+    return key or None  # with an empty key anyone could sign
 
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and _DIGITS.fullmatch(text) else None
+
+
+def _text(value: str | None) -> str | None:
+    # aiohttp smuggles bytes that are no UTF-8 through as lone surrogates, which JSON
+    # cannot hold.
+    return value and value.encode(errors="replace").decode()
 
 
 def _shown(arrival: Arrival) -> dict[str, Any]:

@@ -96,7 +96,9 @@ def check(name: str, scopes: Collection[str], own: Collection[str]) -> list[Faul
             known = " ".join(SCOPES)
             faults.append(Fault(pointer, "invalid", f"the scopes are: {known}"))
         elif scope not in own:
-            faults.append(Fault(pointer, "invalid", "a key hands on its own scopes only"))
+            faults.append(
+                Fault(pointer, "invalid", "a key hands on its own scopes only")
+            )
     return faults
 
 

@@ -18,7 +18,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes
     stream: str | None
     version: int | None
-    position: int
+    position: int | None
     subject: str | None
     tenant_id: str
     metadata: bytes
@@ -33,7 +33,7 @@ class _Standard(msgspec.Struct, frozen=True):
     data: msgspec.Raw
     stream: str | None
     version: int | None
-    position: int
+    position: int | None
     subject: str | None
     tenant_id: str
     metadata: msgspec.Raw

@@ -77,7 +77,9 @@ class Appender:
     def submit(self, request: Request) -> Answer:
         """Append and wait; for threads without an event loop. Raises DomainError."""
         if _on_event_loop():
-            raise RuntimeError("submit() blocks: await append() on an event loop instead")
+            raise RuntimeError(
+                "submit() blocks: await append() on an event loop instead"
+            )
         future: Future[Answer] = Future()
         request.future = future
         self._queue.put(request)
@@ -124,7 +126,9 @@ class Appender:
         except BAD_CONTENT as error:
             return self._halves(group, error)
         except LOST as error:
-            if not self._is_broken():  # the server refused: a timeout, no resources left
+            if (
+                not self._is_broken()
+            ):  # the server refused: a timeout, no resources left
                 log.warning("append_refused", error=type(error).__name__)
                 return [Unavailable()] * len(group)
             log.warning("log_connection_lost", error=type(error).__name__)
@@ -132,7 +136,9 @@ class Appender:
         except psycopg.Error as error:
             return [_refusal(error)] * len(group)
 
-    def _halves(self, group: list[Request], error: Exception) -> list[Answer | Exception]:
+    def _halves(
+        self, group: list[Request], error: Exception
+    ) -> list[Answer | Exception]:
         if len(group) == 1:
             return [_refusal(error)]
         half = len(group) // 2
@@ -245,7 +251,12 @@ def _arrays(group: Sequence[Request]) -> list[list[Any]]:
 
 def _appended(row: Any, *, replayed: bool = False) -> Appended:
     return Appended(
-        row.log_position, row.position, row.stream, row.version, row.recorded_at, replayed
+        row.log_position,
+        row.position,
+        row.stream,
+        row.version,
+        row.recorded_at,
+        replayed,
     )
 
 
@@ -260,7 +271,9 @@ def _outcome(entries: Sequence[Entry], rows: Sequence[Any]) -> Answer | Exceptio
 def _conflict(entry: Entry, row: Any) -> DomainError | None:
     match row.answer:
         case "version_conflict":
-            return VersionConflict(entry.stream, entry.expected_version or 0, row.version)
+            return VersionConflict(
+                entry.stream, entry.expected_version or 0, row.version
+            )
         case "event_exists":
             return EventExists(entry.event_id, row.position)
         case "causation_too_deep":
@@ -283,11 +296,11 @@ def _refusal(error: Exception) -> Exception:
     return error
 
 
-def _answer(
-    group: Sequence[Request], outcomes: Sequence[Answer | Exception]
-) -> None:
+def _answer(group: Sequence[Request], outcomes: Sequence[Answer | Exception]) -> None:
     """Hand the outcomes to the callers, one wake-up for each event loop among them."""
-    by_loop: defaultdict[Any, list[tuple[Request, Answer | Exception]]] = defaultdict(list)
+    by_loop: defaultdict[Any, list[tuple[Request, Answer | Exception]]] = defaultdict(
+        list
+    )
     for request, outcome in zip(group, outcomes, strict=True):
         future = request.future
         loop = future.get_loop() if isinstance(future, asyncio.Future) else None
@@ -305,7 +318,9 @@ def _answer(
 def _resolve(pairs: Sequence[tuple[Request, Answer | Exception]]) -> None:
     for request, outcome in pairs:
         future = request.future
-        if future.done():  # its caller went away; the events are in the log all the same
+        if (
+            future.done()
+        ):  # its caller went away; the events are in the log all the same
             continue
         if isinstance(outcome, Exception):
             future.set_exception(outcome)

@@ -60,41 +60,20 @@ class RequestQueue:
         self._closed = False
 
     def put(self, request: Request) -> None:
-        """Line up; raises Unavailable when too much waits, or for too long."""
+        """Line up; raises Unavailable when too much waits, or its tenant's for too long."""
         with self._changed:
-            if self._closed or self._is_full():
+            if self._closed or self._is_full(request.tenant_id):
                 raise Unavailable("too much is waiting for the log; try again")
             self._waiting.setdefault(request.tenant_id, deque()).append(request)
             self._bytes += request.size
             self._changed.notify()
 
     def take(self) -> list[Request]:
-        """Wait for the next group; empty when the queue is closed and drained.
-
-        A command comes alone. Otherwise each tenant gives one request in turn, so one
-        with a thousand waiting cannot keep another's single event out of the group.
-        """
+        """Wait for the next group; empty when the queue is closed and drained."""
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
-            group: list[Request] = []
-            room, space = GROUP_ENTRIES, GROUP_BYTES
-            skipped = 0
-            while self._waiting and skipped < len(self._waiting):
-                tenant_id, line = next(iter(self._waiting.items()))
-                head = line[0]
-                fits = len(head.entries) <= room and head.size <= space
-                if group and (head.is_command or not fits):
-                    skipped += 1
-                    self._waiting.move_to_end(tenant_id)
-                    continue
-                skipped = 0
-                self._pop(tenant_id, line)
-                group.append(head)
-                room, space = room - len(head.entries), space - head.size
-                if head.is_command:
-                    break
-            return group
+            return self._deal()
 
     def close(self) -> None:
         """Take no more; what waits is still dealt out."""
@@ -102,15 +81,47 @@ class RequestQueue:
             self._closed = True
             self._changed.notify_all()
 
-    def _pop(self, tenant_id: UUID, line: deque[Request]) -> None:
+    def _deal(self) -> list[Request]:
+        """The next group: a command alone, or requests of the tenants in turn.
+
+        One tenant with a thousand waiting cannot keep another's single event out. A
+        request that does not fit is passed over, and so are those behind it: its tenant
+        leads the next group, or a steady stream of small requests would starve it.
+        """
+        group: list[Request] = []
+        passed: list[UUID] = []
+        turns = deque(self._waiting)
+        room, space = GROUP_ENTRIES, GROUP_BYTES
+        while turns and room > 0:
+            tenant_id = turns.popleft()
+            head = self._waiting[tenant_id][0]
+            fits = len(head.entries) <= room and head.size <= space
+            if group and (head.is_command or not fits):
+                passed.append(tenant_id)
+                continue
+            if self._pop(tenant_id):
+                turns.append(tenant_id)
+            group.append(head)
+            room, space = room - len(head.entries), space - head.size
+            if head.is_command:
+                break
+        for tenant_id in reversed(passed):
+            self._waiting.move_to_end(tenant_id, last=False)
+        return group
+
+    def _pop(self, tenant_id: UUID) -> bool:
+        """Take the tenant's first; whether more of its requests wait, now in last place."""
+        line = self._waiting[tenant_id]
         self._bytes -= line.popleft().size
         if line:
             self._waiting.move_to_end(tenant_id)
         else:
             del self._waiting[tenant_id]
+        return bool(line)
 
-    def _is_full(self) -> bool:
+    def _is_full(self, tenant_id: UUID) -> bool:
+        """By bytes for all, by age for each: a tenant's backlog turns away only itself."""
         if self._bytes >= QUEUE_BYTES:
             return True
-        oldest = next(iter(self._waiting.values()), None)
-        return bool(oldest) and oldest[0].since < time.monotonic() - QUEUE_SECONDS
+        line = self._waiting.get(tenant_id)
+        return bool(line) and line[0].since < time.monotonic() - QUEUE_SECONDS

@@ -46,7 +46,7 @@ def _params(event: Posting) -> dict[str, Any]:
 
 
 def _settings(event: Posting) -> dict[str, Any]:
-    settings = event.data["settings"]
+    settings: dict[str, Any] = event.data["settings"]
     chosen = patterns.normalise(settings["event_types"])
     return (
         _params(event)

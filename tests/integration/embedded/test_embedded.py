@@ -159,7 +159,7 @@ def test_threads_may_revive_at_once(database: Lease) -> None:
     first = server(database.folder)
     for victim in ("supervisor", "pid"):
         os.kill(first[victim], signal.SIGKILL)
-        until(lambda pid=first[victim]: not is_running(pid))
+    until(lambda: not is_running(first["supervisor"]))
     with ThreadPoolExecutor(5) as threads:
         urls = threads.map(lambda _: database.revive(), range(5))
     assert set(urls) == {database.url}

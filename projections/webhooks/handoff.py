@@ -1,0 +1,46 @@
+"""The handoff: events and the configuration in force become what is owed, exactly once."""
+
+from collections.abc import Callable, Collection
+from uuid import UUID
+
+from projections import postgres
+from projections.postgres import Connection
+from projections.projection import LogDamaged, Span
+from projections.sql import Queries
+
+QUERIES = Queries("projections.webhooks", "handoff.sql")
+MOST_EVENTS = 1000
+MOST_OWED = 20_000  # rows a batch should write at most: it keeps the transaction short
+
+
+class Handoff:
+    """The projection `deliveries`. It records what was done, so it is never rebuilt."""
+
+    name = "deliveries"
+
+    def __init__(self, owed: Callable[[Collection[UUID]], None]) -> None:
+        """`owed` hears, after each commit, which webhooks were given new rows."""
+        self._tell = owed
+        self._size = MOST_EVENTS
+        self._touched: list[UUID] = []
+
+    def batch_size(self) -> int:
+        """As many events as should make MOST_OWED rows, judged by the last batch."""
+        return self._size
+
+    async def apply(self, connection: Connection, span: Span) -> None:
+        """Owe the span's events to the webhooks that match them."""
+        row = await postgres.one(connection, QUERIES["hand_off"], span._asdict())
+        if row.events != span.size:
+            raise LogDamaged(
+                f"{span.size - row.events} events are missing from log positions "
+                f"{span.after + 1} to {span.through}"
+            )
+        self._touched = row.webhooks or []
+        per_event = max(row.owed / span.size, MOST_OWED / MOST_EVENTS)
+        self._size = max(1, int(MOST_OWED / per_event))
+
+    def applied(self, span: Span) -> None:
+        """Wake the lanes that got something."""
+        if self._touched:
+            self._tell(self._touched)

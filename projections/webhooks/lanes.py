@@ -1,0 +1,106 @@
+"""Lanes and what is owed in them: the statements a worker runs, with their types.
+
+A lane is owned by one worker at a time. Every statement that changes something names the
+epoch under which the worker took the lane; one with an old epoch changes nothing. So a
+worker that was stopped and comes back, or whose connection was lost, cannot do harm.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+from projections.sql import Queries
+
+QUERIES = Queries("projections.webhooks", "lanes.sql")
+
+
+class LaneKey(NamedTuple):
+    """Which lane: a webhook's live deliveries, or one replay of it."""
+
+    tenant_id: UUID
+    webhook_id: UUID
+    replay: int
+
+
+class Due(Protocol):
+    """A delivery whose next attempt begins now, with all that the request needs."""
+
+    tenant_id: UUID
+    webhook_id: UUID
+    replay: int
+    position: int
+    recorded_at: datetime
+    sequence: int | None
+    trigger: str
+    number: int
+    once: bool
+    event_id: str
+    type: str
+    stream: str
+    version: int
+    state: bytes
+    metadata: bytes | None
+    subject: str | None
+    occurred_at: datetime
+    webhook_number: int
+    url: str
+    retry: str
+    timeout_seconds: int
+    max_in_flight: int
+    webhook_version: int
+    secret_version: int
+    key_id: str
+    sealed: bytes
+
+
+class Settlement(NamedTuple):
+    """What came of one attempt, and what follows; the columns of `settle`, in order."""
+
+    tenant_id: UUID
+    webhook_id: UUID
+    replay: int
+    epoch: int
+    position: int
+    number: int
+    recorded_at: datetime
+    trigger: str
+    outcome: str
+    started_at: datetime
+    duration_ms: float
+    status_code: int | None
+    error: str | None
+    detail: str
+    retry_after_seconds: int | None
+    webhook_version: int
+    secret_version: int
+    body_bytes: int
+    body_sha256: bytes
+    response_headers: str
+    response_bytes: int
+    state: str
+    delay: float | None
+
+
+_SETTLE = (
+    "tenants", "webhooks", "replays", "epochs", "positions", "numbers", "recorded",
+    "triggers", "outcomes", "started", "durations", "statuses", "errors", "details",
+    "retry_afters", "webhook_versions", "secret_versions", "body_sizes", "body_hashes",
+    "response_headers", "response_sizes", "states", "delays",
+)  # fmt: skip
+
+
+def settle_params(settlements: Sequence[Settlement]) -> dict[str, list[Any]]:
+    """The parameters of `settle`: one list a column."""
+    columns = zip(*settlements, strict=True)
+    return {name: list(column) for name, column in zip(_SETTLE, columns, strict=True)}
+
+
+def key_params(keys: Iterable[LaneKey]) -> dict[str, list[Any]]:
+    """The parameters of statements over several lanes."""
+    tenants, webhooks, replays = [], [], []
+    for key in keys:
+        tenants.append(key.tenant_id)
+        webhooks.append(key.webhook_id)
+        replays.append(key.replay)
+    return {"tenants": tenants, "webhooks": webhooks, "replays": replays}

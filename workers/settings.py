@@ -1,0 +1,37 @@
+"""Settings of the processes that work: what each is, with unit and default."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class WorkerSettings(Struct, frozen=True, kw_only=True):
+    """What `daybook work` needs."""
+
+    database_url: Annotated[
+        str,
+        Meta(description="Postgres 15 to 18, as a URL: postgresql://user@host/name"),
+    ]
+    secret_keys: Annotated[
+        str, Meta(description="the keys that open webhook secrets, as the API has them")
+    ]
+    development: Annotated[
+        bool,
+        Meta(description="let webhooks use http and loopback addresses; never in use"),
+    ] = False
+    lease_seconds: Annotated[
+        float,
+        Meta(
+            ge=2,
+            le=60,
+            description="seconds after which the lanes of a worker that fell silent are "
+            "taken by others",
+        ),
+    ] = 10.0
+    concurrency: Annotated[
+        int, Meta(ge=1, le=10_000, description="requests in flight at once, a process")
+    ] = 1000
+    grace_seconds: Annotated[
+        float,
+        Meta(ge=0, description="seconds to wait, when stopped, for requests in flight"),
+    ] = 10.0

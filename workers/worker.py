@@ -1,0 +1,138 @@
+"""The worker process: the handoff and the deliveries, side by side on one event loop."""
+
+import asyncio
+import contextlib
+from collections.abc import Collection
+from uuid import UUID
+
+import structlog
+
+from domain.application import Log
+from projections import postgres
+from projections.log import wakeup
+from projections.log.recorder import environment
+from projections.postgres import Link
+from projections.runner import Runner
+from projections.vault import Vault
+from projections.webhooks.handoff import Handoff
+from projections.webhooks.lanes import QUERIES
+from workers.settings import WorkerSettings
+from workers.webhooks.aiohttp_sender import AiohttpSender
+from workers.webhooks.dispatcher import Dispatcher
+from workers.webhooks.keeper import Keeper
+from workers.webhooks.lane import Lanes
+from workers.webhooks.settling import Settler
+from workers.webhooks.tester import Tester
+
+log = structlog.get_logger("daybook.worker")
+
+UPKEEP_SECONDS = 24 * 3600.0
+
+
+class Worker:
+    """Everything one worker process runs; make it inside its event loop."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        url = settings.database_url
+        self._settings = settings
+        self._wake = asyncio.Event()
+        self._lanes = Lanes()
+        self._application = Log(environment(url, "daybook_worker"))
+        self._sender = AiohttpSender(
+            settings.development, connections=settings.concurrency
+        )
+        vault = Vault(settings.secret_keys)
+        self._keeper = Keeper(url, self._lanes, settings.lease_seconds, self._wake.set)
+        self._settler = Settler(url, self._lanes, self._application, self._wake.set)
+        self._dispatcher = Dispatcher(
+            url,
+            lanes=self._lanes,
+            keeper=self._keeper,
+            settler=self._settler,
+            sender=self._sender,
+            vault=vault,
+            concurrency=settings.concurrency,
+            wake=self._wake,
+        )
+        self._tester = Tester(url, self._sender, vault)
+        self._handoff = Runner(url, Handoff(self._owed))
+        self._notices = Link(url, "daybook_worker", "notices")
+        self._told = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then finish what is in flight and free the lanes."""
+        url = self._settings.database_url
+        tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("listener", wakeup.listen(url, "daybook_worker", self._hear)),
+                ("handoff", self._handoff.run()),
+                ("keeper", self._keeper.run()),
+                ("dispatcher", self._dispatcher.run()),
+                ("settler", self._settler.run()),
+                ("tester", self._tester.run()),
+                ("notices", self._tell_others()),
+                ("upkeep", self._upkeep()),
+            )
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait(
+                [stopping, *tasks], return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done - {stopping}:
+                await task  # a loop that ended is a defect: end the process with it
+        finally:
+            stopping.cancel()
+            await self._end(tasks)
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Begin nothing more, let requests in flight come back, settle, leave."""
+        kept = [task for task in tasks if task.get_name() in ("settler", "keeper")]
+        await _cancel([task for task in tasks if task not in kept])
+        await self._dispatcher.drain(self._settings.grace_seconds)
+        await self._settler.drain()
+        await _cancel(kept)
+        await self._keeper.leave()
+        await self._settler.close()
+        await self._sender.close()
+        await self._notices.close()
+        await asyncio.to_thread(self._application.close)
+
+    def _hear(self, channel: str) -> None:
+        if channel == "daybook_log":
+            self._handoff.wake()
+        else:
+            self._keeper.hurry()
+            self._tester.wake()
+
+    def _owed(self, webhooks: Collection[UUID]) -> None:
+        """The handoff gave these webhooks rows: ours begin now, others are told."""
+        if not self._lanes.hint(webhooks):
+            self._keeper.hurry()
+            self._told.set()
+        self._wake.set()
+
+    async def _tell_others(self) -> None:
+        """NOTIFY for lanes that other workers own."""
+        while True:
+            await self._told.wait()
+            self._told.clear()
+            with contextlib.suppress(*postgres.AWAY):
+                await self._notices.rows(QUERIES["notify_work"])
+
+    async def _upkeep(self) -> None:
+        """Once a day: partitions for the months to come."""
+        while True:
+            try:
+                await self._notices.rows(QUERIES["make_partitions"])
+            except postgres.AWAY:
+                await asyncio.sleep(5)
+            else:
+                await asyncio.sleep(UPKEEP_SECONDS)
+
+
+async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
