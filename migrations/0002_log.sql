@@ -97,7 +97,7 @@ declare
     tenant_heads bigint[];  -- its tenant's last position
     known bigint[];      -- position of the event in the log that has its id
     same boolean[];      -- that event has the row's fingerprint
-    depths int[];        -- the chain of causes behind it
+    depths int[];        -- the chain of causes behind it; null: cause not in the log
     -- What is decided, moved as rows are accepted.
     stream_heads bigint[] := '{}';
     last_in_tenant bigint[] := '{}';
@@ -109,6 +109,7 @@ declare
     log_positions bigint[] := array_fill(null::bigint, array[n]);
     positions bigint[] := array_fill(null::bigint, array[n]);
     i int := 1;
+    cause int;
     first int;
     fine boolean;
 begin
@@ -138,9 +139,9 @@ begin
                 order by e.position desc limit 1), 0) as tenant_head,
             d.position as known,
             d.fingerprint is not distinct from r.fingerprint as same,
-            case when r.causation_id is null then 0 else coalesce((
+            case when r.causation_id is null then 0 else (
                 select e.depth + 1 from events e
-                where e.tenant_id = r.tenant_id and e.event_id = r.causation_id), 0)
+                where e.tenant_id = r.tenant_id and e.event_id = r.causation_id)
             end as depth
         from unnest(tenants, event_ids, streams, causations, fingerprints)
             with ordinality
@@ -160,6 +161,13 @@ begin
         first := i;
         fine := true;
         while i <= n and requests[i] = requests[first] loop
+            if depths[i] is null then  -- the cause is in this group, or nowhere
+                cause := array_position(event_ids, causations[i]);
+                while tenants[cause] <> tenants[i] loop
+                    cause := array_position(event_ids, causations[i], cause + 1);
+                end loop;
+                depths[i] := coalesce(depths[holders[id_slots[cause]]] + 1, 0);
+            end if;
             if known[i] is not null then
                 answers[i] := case when same[i] then 'replayed' else 'event_exists' end;
             elsif holders[id_slots[i]] is not null then
@@ -191,10 +199,13 @@ begin
                 stream_heads[slots[j]] := stream_heads[slots[j]] - 1;
                 holders[id_slots[j]] := null;
                 answers[j] := 'refused';
-            elsif twins[j] is not null then
+            elsif log_positions[twins[j]] is not null then
                 log_positions[j] := log_positions[twins[j]];
                 positions[j] := positions[twins[j]];
+                streams[j] := streams[twins[j]];
                 versions[j] := versions[twins[j]];
+            elsif twins[j] is not null and answers[j] = 'replayed' then
+                answers[j] := 'refused';
             end if;
         end loop;
     end loop;

@@ -40,13 +40,13 @@ def lease(folder: Path, *, timeout: float = 60.0) -> "Lease":
 
 def remove(folder: Path, *, timeout: float = 60.0) -> None:
     """Stop the folder's server, whoever uses it, and remove all its data and files."""
-    if not folder.exists():
-        return
     place = Folder(folder)
     deadline = time.monotonic() + timeout
     # Taken as a supervisor takes it, so none can start on what is being removed. Killed
     # here, we leave a part; the next lease finds it usable or makes it anew.
     while (lock := files.try_lock(place.supervisor_lock, files.EXCLUSIVE)) is None:
+        if not place.path.exists():
+            return
         place.users_lock.unlink(missing_ok=True)  # tells a supervisor that it is over
         if time.monotonic() > deadline:
             raise EmbeddedUnavailable(f"the server in {place.path} does not stop")

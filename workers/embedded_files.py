@@ -89,7 +89,10 @@ def try_lock(path: Path, kind: int) -> int | None:
     it, and the kernel frees it when the last holder is gone, however it died: none is
     ever stale, and nobody needs to ask who has it.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        return None  # the folder is being removed
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -33,7 +33,7 @@ from domain.errors import (
     Unavailable,
     VersionConflict,
 )
-from domain.log.entry import Appended, Entry
+from domain.log.entry import Appended, Entry, Statement
 from projections import postgres
 from projections.log.queue import QUEUE_SECONDS, Answer, Request, RequestQueue
 from projections.log.wakeup import Notifier
@@ -44,7 +44,13 @@ SETTLE_SECONDS = 5.0
 # The server or the connection is gone, or going: the outcome of a call is not known.
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 # The group's content is at fault: one bad entry must not fail its neighbours.
-BAD_CONTENT = (psycopg.DataError, psycopg.IntegrityError, UnicodeError, ValueError)
+BAD_CONTENT = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,  # too long for an index
+    UnicodeError,
+    ValueError,
+)
 
 log = structlog.get_logger("daybook.appender")
 
@@ -101,8 +107,8 @@ class Appender:
                 # Whatever it is, callers must not wait for ever and the thread must live.
                 log.exception("append_failed", requests=len(group))
                 self._disconnect()
-                outcomes = [OutcomeUnknown()] * len(group)
-            _answer(group, outcomes or [Unavailable()] * len(group))
+                outcomes = [OutcomeUnknown() for _ in group]
+            _answer(group, outcomes or [Unavailable() for _ in group])
         self._disconnect()
 
     def _reach(self, group: list[Request]) -> bool:
@@ -111,8 +117,9 @@ class Appender:
         while True:
             try:
                 self._connected()
-            except psycopg.OperationalError:
+            except psycopg.OperationalError as error:
                 if time.monotonic() >= until:
+                    log.warning("log_unreachable", error=str(error))
                     return False
                 time.sleep(0.05)
             else:
@@ -120,21 +127,27 @@ class Appender:
 
     def _append_group(self, group: list[Request]) -> list[Answer | Exception]:
         try:
+            return self._attempt(group)
+        except LOST as error:
+            log.warning("log_connection_lost", error=type(error).__name__)
+            return self._settle(group)
+
+    def _attempt(self, group: list[Request]) -> list[Answer | Exception]:
+        """One try; raises LOST when the connection was lost and the outcome with it."""
+        try:
             if group[0].is_command:
                 return [self._command(group[0])]
             return self._call(group)
         except BAD_CONTENT as error:
             return self._halves(group, error)
         except LOST as error:
-            if (
-                not self._is_broken()
-            ):  # the server refused: a timeout, no resources left
-                log.warning("append_refused", error=type(error).__name__)
-                return [Unavailable()] * len(group)
-            log.warning("log_connection_lost", error=type(error).__name__)
-            return self._settle(group)
+            if self._is_broken():
+                raise
+            # The server refused: a timeout, no resources left. Nothing was stored.
+            log.warning("append_refused", error=type(error).__name__)
+            return [Unavailable() for _ in group]
         except psycopg.Error as error:
-            return [_refusal(error)] * len(group)
+            return [_refusal(error) for _ in group]
 
     def _halves(
         self, group: list[Request], error: Exception
@@ -142,7 +155,7 @@ class Appender:
         if len(group) == 1:
             return [_refusal(error)]
         half = len(group) // 2
-        return self._append_group(group[:half]) + self._append_group(group[half:])
+        return self._attempt(group[:half]) + self._attempt(group[half:])
 
     def _call(self, group: list[Request]) -> list[Answer | Exception]:
         entries = [entry for request in group for entry in request.entries]
@@ -161,31 +174,30 @@ class Appender:
             start = end
         return outcomes
 
-    def _command(self, request: Request) -> Answer | Exception:
+    def _command(self, request: Request) -> Answer:
         """A command's transaction: riders, the append, what needs its position.
 
-        Sent as one pipeline: between taking the log's lock and the commit the server waits
-        for nothing but itself. A process that dies with the pipeline half sent leaves an
-        open transaction, which its closed socket ends.
+        Sent as one message of many statements, which the server reads whole before it
+        begins and runs as one transaction. So between taking the log's lock and the commit
+        it waits for nothing but itself, even if this process hangs or dies meanwhile; a
+        message that is half sent does nothing. (A pipeline is read as it comes, and
+        psycopg's waits for all answers before it sends the COMMIT.)
         """
-        connection = self._connected()
         tenant = {"tenant_id": str(request.tenant_id)}
-        try:
-            with connection.pipeline(), connection.transaction():
-                connection.execute(QUERIES["enter_tenant"], tenant)
-                if request.operator:
-                    connection.execute(QUERIES["enter_operator"])
-                for statement in request.before:
-                    connection.execute(statement.sql, statement.params)
-                appended = connection.execute(
-                    QUERIES["append_or_abort"], _arrays([request]), binary=True
-                )
-                for statement in request.after:
-                    connection.execute(statement.sql, statement.params)
-        except psycopg.Error:
-            if not connection.closed:
-                connection.rollback()
-            raise
+        first = [Statement(QUERIES["enter_tenant"], tenant)]
+        if request.operator:
+            first.append(Statement(QUERIES["enter_operator"], {}))
+        append: tuple[Any, Any] = (QUERIES["append_or_abort"], _arrays([request]))
+        connection = self._connected()
+        quoted = psycopg.ClientCursor(connection)
+        # Named statements in full, their parameters quoted; nothing else is put in.
+        message = "\n;\n".join(
+            quoted.mogrify(query, parameters)
+            for query, parameters in (*first, *request.before, append, *request.after)
+        )
+        appended = connection.execute(message)
+        for _ in range(len(first) + len(request.before)):
+            appended.nextset()
         self._notifier.notify()
         return [_appended(row) for row in appended.fetchall()]
 
@@ -198,16 +210,31 @@ class Appender:
                 return self._finish(group)
             except LOST:
                 time.sleep(0.05)
-        return [OutcomeUnknown()] * len(group)
+        return [OutcomeUnknown() for _ in group]
 
     def _finish(self, group: list[Request]) -> list[Answer | Exception]:
+        found = self._found(group)
+        rest = [
+            request
+            for request, answer in zip(group, found, strict=True)
+            if answer is None
+        ]
+        outcomes = self._attempt(rest) if rest else []
+        if group[0].is_command and outcomes and isinstance(outcomes[0], Exception):
+            # Perhaps the lost one got into the log after all, just ahead of this one.
+            return [self._found(group)[0] or outcomes[0]]
+        remaining = iter(outcomes)
+        return [answer or next(remaining) for answer in found]
+
+    def _found(self, group: list[Request]) -> list[Answer | None]:
+        """What the log says of each request's ids; None when it does not have them all."""
         entries = [entry for request in group for entry in request.entries]
         rows = self._connected().execute(
             QUERIES["find"],
             ([entry.tenant_id for entry in entries], [e.event_id for e in entries]),
         )
         found = {row.k: row for row in rows.fetchall()}
-        outcomes: list[Answer | Exception] = []
+        answers: list[Answer | None] = []
         start = 1
         for request in group:
             numbers = range(start, start + len(request.entries))
@@ -215,10 +242,10 @@ class Appender:
             # Ids that callers chose may be older events': there the log itself compares.
             ours = all(entry.fingerprint is None for entry in request.entries)
             if ours and all(number in found for number in numbers):
-                outcomes.append([_appended(found[number]) for number in numbers])
+                answers.append([_appended(found[number]) for number in numbers])
             else:
-                outcomes += self._append_group([request])
-        return outcomes
+                answers.append(None)
+        return answers
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._is_broken():
@@ -318,9 +345,8 @@ def _answer(group: Sequence[Request], outcomes: Sequence[Answer | Exception]) ->
 def _resolve(pairs: Sequence[tuple[Request, Answer | Exception]]) -> None:
     for request, outcome in pairs:
         future = request.future
-        if (
-            future.done()
-        ):  # its caller went away; the events are in the log all the same
+        # Its caller went away; the events are in the log all the same.
+        if future.done():
             continue
         if isinstance(outcome, Exception):
             future.set_exception(outcome)

@@ -124,4 +124,4 @@ class RequestQueue:
         if self._bytes >= QUEUE_BYTES:
             return True
         line = self._waiting.get(tenant_id)
-        return bool(line) and line[0].since < time.monotonic() - QUEUE_SECONDS
+        return bool(line and line[0].since < time.monotonic() - QUEUE_SECONDS)

@@ -96,11 +96,12 @@ class LogRecorder(ApplicationRecorder):
         ]
         request = Request(entries, context.riders, after, context.operator)
         try:
-            context.receipts += self._appender.submit(request)
+            receipts = self._appender.submit(request)
         except VersionConflict as error:
             expected = entries[0].expected_version or 0
             raise VersionConflict(entries[0].stream, expected, error.actual) from None
-        return [receipt.log_position for receipt in context.receipts]
+        context.receipts += receipts
+        return [receipt.log_position for receipt in receipts]
 
     def select_events(
         self,

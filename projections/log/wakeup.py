@@ -46,7 +46,7 @@ class Notifier:
         self._thread.join(timeout=2)
 
     def _run(self) -> None:
-        while not self._closed.is_set():
+        while self._due.wait() and not self._closed.is_set():
             try:
                 with psycopg.connect(self._conninfo, autocommit=True) as connection:
                     self._send(connection)

@@ -1,0 +1,140 @@
+"""What the API reads of a tenant's log, within a transaction of that tenant."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from projections import postgres
+from projections.log import ranges
+from projections.log.ranges import Ranges
+from projections.postgres import Connection
+from projections.sql import Queries
+
+QUERIES = Queries("projections.log", "views.sql")
+EVERYTHING = ("*",)
+# Beyond that many types one walk along the log is cheaper than a look-up for each.
+MOST_TYPES = 100
+
+
+class Event(NamedTuple):
+    """An event as it is stored; `state` and `metadata` are JSON bytes."""
+
+    event_id: str
+    position: int
+    type: str
+    stream: str
+    version: int
+    source: str | None
+    subject: str | None
+    state: bytes
+    metadata: bytes | None
+    actor: str | None
+    correlation_id: str | None
+    causation_id: str | None
+    depth: int
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+class Selection(NamedTuple):
+    """Which events; `after` and `before` are positions, both exclusive."""
+
+    after: int
+    before: int
+    types: Sequence[str] = EVERYTHING
+    streams: Sequence[str] = ()
+    subject: str | None = None
+
+
+async def head(connection: Connection, tenant_id: UUID) -> int:
+    """The last position of the tenant's log; 0 when it is empty."""
+    found = await postgres.one(connection, QUERIES["head"], {"tenant_id": tenant_id})
+    return int(found.head)
+
+
+async def first_since(
+    connection: Connection, tenant_id: UUID, moment: datetime, head: int
+) -> int:
+    """The first position recorded at or after `moment`, head + 1 when none is."""
+    params = {"tenant_id": tenant_id, "moment": moment, "head": head}
+    return int(
+        (await postgres.one(connection, QUERIES["first_since"], params)).position
+    )
+
+
+async def types_within(
+    connection: Connection, tenant_id: UUID, within: Ranges, limit: int
+) -> list[str]:
+    """The types of the tenant's events in the ranges, in order, at most `limit`."""
+    params = {"tenant_id": tenant_id, "limit": limit} | within._asdict()
+    cursor = await connection.execute(QUERIES["types_within"], params)
+    return [row.type for row in await cursor.fetchall()]
+
+
+async def event(connection: Connection, tenant_id: UUID, event_id: str) -> Event | None:
+    """One event."""
+    params = {"tenant_id": tenant_id, "event_id": event_id}
+    found = await _events(connection, "event", params)
+    return found[0] if found else None
+
+
+async def events(
+    connection: Connection,
+    tenant_id: UUID,
+    selection: Selection,
+    *,
+    limit: int,
+    backwards: bool,
+) -> list[Event]:
+    """A page of events in the order walked. Bound it by `before`: the log grows."""
+    positions = await _positions(connection, tenant_id, selection, limit, backwards)
+    params = {"tenant_id": tenant_id, "positions": positions}
+    found = await _events(connection, "events_at", params) if positions else []
+    return sorted(found, key=lambda event: event.position, reverse=backwards)
+
+
+async def _positions(
+    connection: Connection,
+    tenant_id: UUID,
+    selection: Selection,
+    limit: int,
+    backwards: bool,
+) -> list[int]:
+    types = ranges.of_types(selection.types)
+    streams = ranges.of_streams(selection.streams) if selection.streams else None
+    name, params = await _way(connection, tenant_id, selection.types, types)
+    params |= {
+        "tenant_id": tenant_id,
+        "after": selection.after,
+        "before": selection.before,
+        "stream_lows": streams and streams.lows,
+        "stream_highs": streams and streams.highs,
+        "subject": selection.subject,
+        "limit": limit,
+    }
+    query = QUERIES[f"{name}_{'backwards' if backwards else 'forwards'}"]
+    # The best plan depends on which filters are given: it must not be kept.
+    cursor = await connection.execute(query, params, prepare=False)
+    return [row.position for row in await cursor.fetchall()]
+
+
+async def _way(
+    connection: Connection, tenant_id: UUID, patterns: Sequence[str], types: Ranges
+) -> tuple[str, dict[str, Any]]:
+    """The statement that finds such types soonest, and what it wants to know."""
+    if "*" not in patterns:
+        seen = await types_within(connection, tenant_id, types, MOST_TYPES + 1)
+        if len(seen) <= MOST_TYPES:
+            return "positions_of_types", {"types": seen}
+    return "positions", types._asdict()
+
+
+async def _events(
+    connection: Connection, name: str, params: dict[str, Any]
+) -> list[Event]:
+    async with connection.cursor(row_factory=class_row(Event), binary=True) as cursor:
+        await cursor.execute(QUERIES[name], params)
+        return await cursor.fetchall()

@@ -1,0 +1,108 @@
+"""What the API reads of tenants and keys, and how it learns whose key a request carries."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+
+from projections.postgres import Connection
+from projections.sql import Queries
+
+QUERIES = Queries("projections.tenancy", "views.sql")
+# What the database says when two tenants want the same external id.
+ExternalIdTaken = psycopg.errors.UniqueViolation
+
+
+class Credential(NamedTuple):
+    """What a key stands for."""
+
+    tenant_id: UUID
+    key_id: UUID
+    scopes: list[str]
+    expires_at: datetime | None
+
+
+class Tenant(NamedTuple):
+    """A tenant as it is now."""
+
+    tenant_id: UUID
+    external_id: str | None
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Key(NamedTuple):
+    """A key as it is now; `hint` is how the key itself begins."""
+
+    tenant_id: UUID
+    key_id: UUID
+    name: str
+    hint: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+async def authenticate(connection: Connection, digest: bytes) -> Credential | None:
+    """Whose key has this digest; None when it is unknown, expired or revoked."""
+    async with connection.cursor(row_factory=class_row(Credential)) as cursor:
+        await cursor.execute(QUERIES["authenticate"], {"digest": digest})
+        return await cursor.fetchone()
+
+
+async def touch_key(connection: Connection, tenant_id: UUID, key_id: UUID) -> None:
+    """The key was used just now."""
+    params = {"tenant_id": tenant_id, "key_id": key_id}
+    await connection.execute(QUERIES["touch_key"], params)
+
+
+async def tenant(connection: Connection, tenant_id: UUID) -> Tenant | None:
+    """One tenant."""
+    async with connection.cursor(row_factory=class_row(Tenant)) as cursor:
+        await cursor.execute(QUERIES["tenant"], {"tenant_id": tenant_id})
+        return await cursor.fetchone()
+
+
+async def tenants(
+    connection: Connection, key: UUID | None, *, limit: int, backwards: bool
+) -> list[Tenant]:
+    """Tenants after `key`, or before it, nearest first."""
+    query = QUERIES["tenants_before" if backwards else "tenants"]
+    async with connection.cursor(row_factory=class_row(Tenant)) as cursor:
+        await cursor.execute(query, {"key": key, "limit": limit})
+        return await cursor.fetchall()
+
+
+async def owner_of_key(connection: Connection, key_id: UUID) -> UUID | None:
+    """The tenant whose key has this id; for the operator."""
+    cursor = await connection.execute(QUERIES["owner_of_key"], {"key_id": key_id})
+    row = await cursor.fetchone()
+    return row.tenant_id if row else None
+
+
+async def key(connection: Connection, tenant_id: UUID, key_id: UUID) -> Key | None:
+    """One key of a tenant; a revoked one is an absent one."""
+    params = {"tenant_id": tenant_id, "key_id": key_id}
+    async with connection.cursor(row_factory=class_row(Key)) as cursor:
+        await cursor.execute(QUERIES["key"], params)
+        return await cursor.fetchone()
+
+
+async def keys(
+    connection: Connection,
+    tenant_id: UUID,
+    key: UUID | None,
+    *,
+    limit: int,
+    backwards: bool,
+) -> list[Key]:
+    """A tenant's keys after `key`, or before it, nearest first."""
+    query = QUERIES["keys_before" if backwards else "keys"]
+    params = {"tenant_id": tenant_id, "key": key, "limit": limit}
+    async with connection.cursor(row_factory=class_row(Key)) as cursor:
+        await cursor.execute(query, params)
+        return await cursor.fetchall()

@@ -1,0 +1,55 @@
+-- name: authenticate
+-- Whose key has this digest; no row when it is unknown, expired or revoked.
+select tenant_id, key_id, scopes, expires_at from authenticate(%(digest)s)
+
+-- name: touch_key
+-- When a key was last used, at most once a minute.
+update api_keys set last_used_at = clock_timestamp()
+where tenant_id = %(tenant_id)s and key_id = %(key_id)s
+    and (last_used_at is null or last_used_at < clock_timestamp() - interval '1 minute')
+
+-- name: tenant
+-- One tenant.
+select tenant_id, external_id, name, created_at, updated_at from tenants
+where tenant_id = %(tenant_id)s
+
+-- name: tenants
+-- A page of tenants, oldest first: their ids sort by time.
+select tenant_id, external_id, name, created_at, updated_at from tenants
+where (%(key)s::uuid is null or tenant_id > %(key)s::uuid)
+order by tenant_id
+limit %(limit)s
+
+-- name: tenants_before
+-- The page before, nearest first.
+select tenant_id, external_id, name, created_at, updated_at from tenants
+where tenant_id < %(key)s::uuid
+order by tenant_id desc
+limit %(limit)s
+
+-- name: owner_of_key
+-- Whose key has this id; the operator knows keys by their id alone.
+select tenant_id from api_keys where key_id = %(key_id)s and revoked_at is null
+
+-- name: key
+-- One key.
+select tenant_id, key_id, name, hint, scopes, created_at, expires_at, last_used_at
+from api_keys
+where tenant_id = %(tenant_id)s and key_id = %(key_id)s and revoked_at is null
+
+-- name: keys
+-- A page of a tenant's keys, oldest first.
+select tenant_id, key_id, name, hint, scopes, created_at, expires_at, last_used_at
+from api_keys
+where tenant_id = %(tenant_id)s and revoked_at is null
+    and (%(key)s::uuid is null or key_id > %(key)s::uuid)
+order by key_id
+limit %(limit)s
+
+-- name: keys_before
+-- The page before, nearest first.
+select tenant_id, key_id, name, hint, scopes, created_at, expires_at, last_used_at
+from api_keys
+where tenant_id = %(tenant_id)s and revoked_at is null and key_id < %(key)s::uuid
+order by key_id desc
+limit %(limit)s

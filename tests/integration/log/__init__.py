@@ -1,0 +1,1 @@
+"""The log: how it is appended to, kept and read."""

@@ -1,0 +1,1 @@
+"""Development mode: everything in one command, on a Postgres of its own."""

@@ -1,0 +1,104 @@
+"""`daybook doctor`: what is wrong, if anything, and what to do about it."""
+
+import asyncio
+from typing import Any, NamedTuple
+
+import psycopg
+
+from migrations import runner
+from projections import postgres, startup
+from projections.postgres import Link
+from projections.sql import Queries
+
+QUERIES = Queries("workers", "doctor.sql")
+BEHIND_SECONDS = 30.0  # behind and not moving for so long is a stall
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    is_well: bool
+    what: str
+    detail: str
+
+
+async def examine(url: str) -> list[Finding]:
+    """Look at everything; a database that does not answer is the only finding."""
+    try:
+        findings = [await asyncio.to_thread(_schema, url)]
+        if findings[0].is_well:
+            findings += await _inside(url)
+    except postgres.AWAY as error:
+        hint = "is it running, and is the URL right?"
+        return [
+            Finding(False, "database", f"does not answer, {hint} ({error})".strip())
+        ]
+    return findings
+
+
+def _schema(url: str) -> Finding:
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        try:
+            missing = runner.pending(connection)
+        except runner.MigrationError as error:
+            return Finding(False, "schema", str(error))
+    if missing:
+        names = ", ".join(migration.name for migration in missing)
+        return Finding(False, "schema", f"run `daybook migrate`: pending are {names}")
+    return Finding(True, "schema", "every migration is applied")
+
+
+async def _inside(url: str) -> list[Finding]:
+    findings = [await _safety(url)]
+    link = Link(url, "daybook_worker", "doctor")
+    try:
+        rows = await link.rows(QUERIES["projections"])
+        findings += [_projection(row) for row in rows]
+        [workers] = await link.rows(QUERIES["workers"])
+        findings.append(_workers(workers))
+        [queue] = await link.rows(QUERIES["queue"])
+        findings.append(_queue(queue))
+        [server] = await link.rows(QUERIES["server"])
+        findings.append(_connections(server))
+    finally:
+        await link.close()
+    return findings
+
+
+async def _safety(url: str) -> Finding:
+    try:
+        for role in ("daybook_app", "daybook_worker"):
+            await startup.check(url, role)
+    except startup.Refused as error:
+        return Finding(False, "safety", str(error))
+    return Finding(
+        True, "safety", "commits are durable, every tenant table is walled off"
+    )
+
+
+def _projection(row: Any) -> Finding:
+    what = f"projection {row.name}"
+    if row.error:
+        return Finding(
+            False, what, f"stopped before {row.failed_position}: {row.error}"
+        )
+    lag = f"{row.lag} events behind, moved {row.seconds:.0f} s ago"
+    if row.lag and row.seconds > BEHIND_SECONDS:
+        return Finding(False, what, f"{lag}: is `daybook work` running?")
+    return Finding(True, what, lag if row.lag else "up to date")
+
+
+def _workers(row: Any) -> Finding:
+    if not row.workers:
+        return Finding(False, "workers", "none lives: start `daybook work`")
+    return Finding(True, "workers", f"{row.workers} alive, {row.orphans} lanes unowned")
+
+
+def _queue(row: Any) -> Finding:
+    detail = f"{row.owed} owed, {row.retrying} of them wait for a retry"
+    return Finding(True, "deliveries", detail)
+
+
+def _connections(row: Any) -> Finding:
+    detail = f"{row.used} of {row.most} in use, Postgres {row.version}"
+    return Finding(row.used < row.most * 0.9, "connections", detail)
