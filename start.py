@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Starts Daybook from a fresh clone: makes `.venv` beside itself, then runs a command.
 
-Needs nothing but Python; every Python can read this file, to be told what is missing. A
+Needs nothing but Python; every Python 3 can read this file, to be told what is missing. A
 stamp in `.venv`, written last, says what was installed for whom: while it is right, this
 costs nothing, and an install that was interrupted is done again.
 """
+# ruff: noqa: RUF005 - [*a, b] is not known to every Python 3
 
 import hashlib
+import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 try:
     import fcntl
@@ -20,11 +23,11 @@ except ImportError:  # not a Unix: two starts at once are then unguarded
     fcntl = None
 
 NEEDED = (3, 11)
-ROOT = os.path.dirname(os.path.abspath(__file__))
-VENV = os.path.join(ROOT, ".venv")
-PYTHON = os.path.join(VENV, "bin", "python")
-STAMP = os.path.join(VENV, "daybook.stamp")
-LOG = os.path.join(VENV, "daybook-install.log")
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "daybook.stamp"
+LOG = VENV / "daybook-install.log"
 HEARTBEAT = 10  # seconds between two signs of life where there is no terminal
 TAIL = 15  # lines of the installer's output that are shown when it fails
 
@@ -38,15 +41,23 @@ USAGE = """usage: python3 start.py [COMMAND ...]
 
 The first run installs everything into .venv, with uv if it is on PATH.
 """
+CHECKS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
+PACKAGES = {"bench": "benchmarks", "soak": "tests.soak"}
 
-# What would send another Python, or an installer, elsewhere.
-MISLEADING = (
-    ("VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__")
-    + ("PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONEXECUTABLE")
-    + ("PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONUSERBASE")
-    + ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON")
-    + ("UV_PYTHON", "UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON", "UV_TARGET")
-)
+# What would send a Python, or an installer, somewhere else.
+MISLEADING = {
+    "PYTHON": "HOME PATH SAFEPATH EXECUTABLE OPTIMIZE INSPECT STARTUP USERBASE",
+    "PIP_": "TARGET PREFIX ROOT USER PYTHON REQUIRE_HASHES",
+    "UV_": "PYTHON PROJECT_ENVIRONMENT SYSTEM_PYTHON TARGET PREFIX",
+    "": "VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__",
+}
+
+
+INSTALLER = {
+    "NO_COLOR": "1",  # its output goes to a file
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "UV_PYTHON_DOWNLOADS": "never",  # the Python that runs this, and no other
+}
 
 
 class Problem(Exception):
@@ -54,120 +65,96 @@ class Problem(Exception):
 
 
 def main(arguments):
-    problem = version_problem(sys.version_info, sys.executable)
-    if problem:
-        raise Problem(problem)
+    check_version(sys.version_info, sys.executable)
     words = arguments or ["dev"]
     if words[0] in ("-h", "--help"):
         sys.stdout.write(USAGE)
-        return 0
-    command = {"test": test, "bench": bench, "soak": soak}.get(words[0])
-    if command in (bench, soak):
+        return
+    if words[0] in PACKAGES:
         check_name(words)  # before a minute of installing
     if not is_installed():
         install()
-    return command(words[1:]) if command else daybook(words)
+    if words[0] == "test":
+        test(words[1:])
+    elif words[0] in PACKAGES:
+        os.chdir(str(ROOT))
+        become("python", ["-m", PACKAGES[words[0]] + "." + words[1]] + words[2:])
+    else:
+        become("daybook", words)  # in the caller's folder: paths mean what was typed
 
 
 # ---- commands ------------------------------------------------------------------------
 
 
-def daybook(words):
-    become("daybook", words)  # in the caller's folder: paths mean what was typed
-
-
 def test(arguments):
-    os.chdir(ROOT)
-    if not arguments:
-        for step in (
-            ["ruff", "check", "."],
-            ["ruff", "format", "--check", "."],
-            ["mypy"],
-        ):
-            say("-- " + " ".join(step))
-            status = subprocess.call([tool(step[0])] + step[1:], env=environment())
-            if status:
-                return status
+    os.chdir(str(ROOT))
+    for check in () if arguments else CHECKS:
+        say("-- " + " ".join(check))
+        status = subprocess.call([tool(check[0])] + check[1:], env=environment())
+        if status:
+            sys.exit(status)
     options = pytest_options(arguments)
     say("-- pytest " + " ".join(options))
     become("pytest", options)
 
 
 def pytest_options(arguments):
-    return arguments or ["-n", "2"]  # one at a time where somebody looks at few
-
-
-def bench(arguments):
-    run_module("benchmarks", arguments)
-
-
-def soak(arguments):
-    run_module("tests.soak", arguments)
-
-
-def run_module(package, arguments):
-    os.chdir(ROOT)
-    become("python", ["-m", package + "." + arguments[0]] + arguments[1:])
+    return arguments or ["-n", "2"]  # one at a time where somebody looks at a few
 
 
 def check_name(words):
-    folder = {"bench": "benchmarks", "soak": os.path.join("tests", "soak")}[words[0]]
-    known = names(os.path.join(ROOT, folder))
-    if not words[1:] or words[1] not in known:
-        wrong = "no %s called %s" % (words[0], words[1]) if words[1:] else "which one?"
-        there = ", ".join(known) or "(none yet)"
-        raise Problem("%s There is: %s" % (wrong + ("" if words[1:] else ""), there))
+    """Refuse a benchmark or soak test that there is not."""
+    known = names(ROOT.joinpath(*PACKAGES[words[0]].split(".")))
+    if words[1:2] and words[1] in known:
+        return
+    wrong = "There is no %s." % " ".join(words[:2]) if words[1:] else "Which one?"
+    raise Problem("%s To choose from: %s" % (wrong, ", ".join(known) or "none yet"))
 
 
 def names(folder):
     """The modules in `folder` that can be run."""
-    entries = os.listdir(folder) if os.path.isdir(folder) else []
-    found = [entry[:-3] for entry in entries if re.match(r"[a-z]\w*\.py$", entry)]
-    found += [
-        entry
-        for entry in entries
-        if os.path.exists(os.path.join(folder, entry, "__main__.py"))
-    ]
-    return sorted(set(found) - {"conftest"})
+    return sorted(file.stem for file in folder.glob("[a-z]*.py"))
 
 
 def become(name, arguments):
     """Replace this process: signals then reach the command, and its exit code counts."""
-    sys.stdout.flush()
     os.execve(tool(name), [tool(name)] + arguments, environment())
 
 
 def tool(name):
-    return os.path.join(VENV, "bin", name)
+    return str(VENV / "bin" / name)
 
 
 def environment():
     """What commands see: this project's environment, whatever else was active."""
     clean = clean_environment()
-    clean["DAYBOOK_PROJECT"] = ROOT
-    clean["VIRTUAL_ENV"] = VENV
-    clean["PATH"] = os.path.dirname(PYTHON) + os.pathsep + clean.get("PATH", os.defpath)
+    clean["DAYBOOK_PROJECT"] = str(ROOT)
+    clean["VIRTUAL_ENV"] = str(VENV)
+    clean["PATH"] = str(PYTHON.parent) + os.pathsep + clean.get("PATH", os.defpath)
     return clean
 
 
 def clean_environment():
-    return dict((k, v) for k, v in os.environ.items() if k not in MISLEADING)
+    clean = dict(os.environ)
+    for prefix, rest in MISLEADING.items():
+        for name in rest.split():
+            clean.pop(prefix + name, None)
+    return clean
 
 
-# ---- installing ----------------------------------------------------------------------
+# ---- whether to install --------------------------------------------------------------
 
 
-def version_problem(version, executable):
-    """What to say to a Python that is too old; None to one that will do."""
-    if tuple(version[:2]) >= NEEDED:
-        return None
-    needed = "%d.%d" % NEEDED
-    return (
-        "Daybook needs Python %s or newer, and this is %d.%d (%s).\n"
-        "Start it with a newer one, as in: python%s start.py\n"
-        "On Debian or Ubuntu: apt-get install python3 python3-venv"
-        % (needed, version[0], version[1], executable, needed)
-    )
+def check_version(version, executable):
+    """Tell a Python that is too old which one is needed."""
+    if tuple(version[:2]) < NEEDED:
+        needed = "%d.%d" % NEEDED
+        raise Problem(
+            "Daybook needs Python %s or newer, and this is %d.%d (%s).\n"
+            "Start it with a newer one: python%s start.py\n"
+            "On Debian or Ubuntu: apt-get install python3 python3-venv"
+            % (needed, version[0], version[1], executable, needed)
+        )
 
 
 def is_installed():
@@ -175,12 +162,11 @@ def is_installed():
 
 
 def stamp():
-    """What was installed, by which Python, where: scripts in .venv hold its path."""
-    if not os.access(PYTHON, os.X_OK):
+    """What is installed, for which Python, where: the scripts in .venv hold its path."""
+    if not os.access(str(PYTHON), os.X_OK):
         return "no python"
-    wanted = hashlib.sha256(read(os.path.join(ROOT, "pyproject.toml")).encode("utf-8"))
-    parts = (wanted.hexdigest(), version(), ROOT, os.path.realpath(PYTHON))
-    return "\n".join(parts) + "\n"
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    return "\n".join([wanted, version(), str(ROOT), str(PYTHON.resolve())])
 
 
 def version():
@@ -192,12 +178,12 @@ def install():
     with Lock():
         if is_installed():
             return  # by another start.py, while we waited
-        remove(STAMP)  # until all is done again, nothing is
-        uv = find_uv()
-        if not is_usable(uv):
-            make_venv(uv)
-        install_packages(uv)
-        write(STAMP, stamp())
+        if STAMP.exists():
+            STAMP.unlink()  # until all is done again, nothing is
+        install_anyhow(find_uv())
+        part = STAMP.with_suffix(".part")
+        part.write_text(stamp(), "utf-8")
+        part.replace(STAMP)
 
 
 class Lock:
@@ -208,7 +194,7 @@ class Lock:
     """
 
     def __enter__(self):
-        self.file = open(os.path.abspath(__file__))
+        self.file = Path(__file__).open()
         try:
             if fcntl:
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -217,28 +203,24 @@ class Lock:
             fcntl.flock(self.file, fcntl.LOCK_EX)
         except OSError:
             pass  # a file system without locks
-        return self
 
     def __exit__(self, *_):
         self.file.close()
 
 
 def check_writable():
-    place = VENV if os.path.exists(VENV) else ROOT
-    if os.access(place, os.W_OK):
-        return
-    raise Problem(
-        "%s must be changed but belongs to %s, and you are %s: run this as that user, "
-        "or remove it, or use a clone of your own."
-        % (place, user_name(os.stat(place).st_uid), user_name(os.geteuid()))
-    )
+    place = VENV if VENV.exists() else ROOT
+    if not os.access(str(place), os.W_OK):
+        raise Problem(
+            "%s must be changed, but it belongs to %s and you are %s: run this as that "
+            "user, remove it, or use a clone of your own."
+            % (place, user_name(place.stat().st_uid), user_name(os.geteuid()))
+        )
 
 
 def user_name(number):
     try:
-        import pwd
-
-        return pwd.getpwuid(number).pw_name
+        return importlib.import_module("pwd").getpwuid(number).pw_name
     except (ImportError, KeyError):
         return "user %d" % number
 
@@ -250,14 +232,29 @@ def find_uv():
 
 
 def is_usable(uv):
-    """Whether the venv that is there can be installed into."""
-    if answer([PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]) != (
-        version()
-    ):
-        return False
-    if VENV not in read(os.path.join(VENV, "bin", "activate")):
+    """Whether the packages can go into the venv that is there."""
+    ask = "import sys; print('%d.%d' % sys.version_info[:2])"
+    if answer([str(PYTHON), "-c", ask]) != version():
+        return False  # none, a broken one, or one of another Python
+    if str(VENV) not in read(VENV / "bin" / "activate"):
         return False  # it was made elsewhere and moved here
-    return bool(uv or answer([PYTHON, "-c", "import pip; print(pip)"]))
+    return bool(uv or answer([str(PYTHON), "-m", "pip", "--version"]))
+
+
+# ---- installing ----------------------------------------------------------------------
+
+
+def install_anyhow(uv):
+    try:
+        if not is_usable(uv):
+            make_venv(uv)
+        install_packages(uv)
+    except Problem as problem:
+        if not uv:
+            raise
+        # A machine set up for pip (its index, its certificates) need not be for uv.
+        say("%s\nOnce more, with pip." % problem)
+        install_anyhow(None)
 
 
 def make_venv(uv):
@@ -265,39 +262,34 @@ def make_venv(uv):
     python = getattr(sys, "_base_executable", None) or sys.executable
     if not uv:
         check_venv_module()
-    shutil.rmtree(VENV, ignore_errors=True)
-    if not os.path.isdir(VENV):
-        os.mkdir(VENV)
-    command = [uv, "venv", "--allow-existing", "--python", python, VENV]
-    run("making .venv", command if uv else [python, "-m", "venv", VENV])
+    shutil.rmtree(str(VENV), ignore_errors=True)
+    if VENV.exists() or VENV.is_symlink():
+        raise Problem("%s is of no use and cannot be removed: do that first." % VENV)
+    VENV.mkdir()
+    by_uv = [uv, "venv", "--allow-existing", "--python", python]
+    run("making .venv", (by_uv if uv else [python, "-m", "venv"]) + [str(VENV)])
 
 
 def check_venv_module():
-    import importlib.util
-
-    if all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")):
-        return
-    raise Problem(
-        "This Python (%s) cannot make virtual environments.\n"
-        "On Debian or Ubuntu: apt-get install python%s-venv (or python3-venv)\n"
-        "Or install uv; then start again." % (sys.executable, version())
-    )
+    find = importlib.import_module("importlib.util").find_spec
+    if not (find("venv") and find("ensurepip")):
+        raise Problem(
+            "This Python (%s) cannot make virtual environments.\n"
+            "On Debian or Ubuntu: apt-get install python%s-venv (or python3-venv).\n"
+            "Or install uv. Then start again." % (sys.executable, version())
+        )
 
 
 def install_packages(uv):
-    wanted = ["--editable", ROOT + "[dev]"]
-    if uv:
-        command = [uv, "pip", "install", "--python", PYTHON] + wanted
-    else:
-        command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check"]
-        command += ["--no-input"] + wanted
-    run("installing packages into .venv with " + ("uv" if uv else "pip"), command)
+    by_uv = [uv, "pip", "install", "--python", str(PYTHON)]
+    by_pip = [str(PYTHON), "-m", "pip", "install", "--no-input"]
+    title = "installing packages into .venv with " + ("uv" if uv else "pip")
+    run(title, (by_uv if uv else by_pip) + ["--editable", "%s[dev]" % ROOT])
 
 
 def run(title, command):
     """Run a step of the install, its output in the log; show that it lives."""
-    start = time.time()
-    with open(LOG, "ab") as log:
+    with LOG.open("ab") as log:
         log.write(("$ " + " ".join(command) + "\n").encode("utf-8", "replace"))
         log.flush()
         beginning = log.tell()
@@ -306,35 +298,34 @@ def run(title, command):
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env=dict(clean_environment(), UV_PYTHON_DOWNLOADS="never", NO_COLOR="1"),
+            cwd=str(ROOT),
+            env=dict(clean_environment(), **INSTALLER),
         )
     try:
-        watch(title, process, start)
+        watch(title, process)
     except BaseException:
         process.kill()
         process.wait()
         raise
     if process.returncode:
-        raise Problem(explain(title, read(LOG)[beginning:]))
+        raise Problem(
+            explain(title, LOG.read_bytes()[beginning:].decode("utf-8", "replace"))
+        )
 
 
-def watch(title, process, start):
-    live = sys.stderr.isatty()
-    beat = 0 if live else HEARTBEAT
+def watch(title, process):
+    start, beat, live = time.time(), 0, sys.stderr.isatty()
     if not live:
         say(title)
     while process.poll() is None:
-        spent = time.time() - start
+        time.sleep(0.1)
+        beat += 1
         if live:
-            beat += 1
-            sign = "|/-\\"[beat % 4]
+            sign, spent = "|/-\\"[beat % 4], time.time() - start
             sys.stderr.write("\r%s %s, %d s " % (sign, title, spent))
             sys.stderr.flush()
-        elif spent > beat:
-            beat += HEARTBEAT
-            say("  still at it after %d s" % spent)
-        time.sleep(0.1)
+        elif beat % (HEARTBEAT * 10) == 0:
+            say("  still at it after %d s" % (time.time() - start))
     if live:
         sys.stderr.write("\r\033[K")
     if not process.returncode:
@@ -343,24 +334,24 @@ def watch(title, process, start):
 
 def explain(title, output):
     """The message for an install that failed, from the installer's own words."""
-    missing = what_is_missing(output)
-    lines = ["%s failed. Its last words (all of them: %s):" % (title, LOG)]
+    lines = ["%s failed. The end of %s:" % (title, LOG)]
     lines += ["  " + line for line in output.strip().splitlines()[-TAIL:]]
+    missing = what_is_missing(output)
     if missing:
         lines.append("Could not be fetched: " + ", ".join(missing))
-        lines.append("Is there a way to the package index? pip and uv follow the usual")
-        lines.append("settings: PIP_INDEX_URL, UV_DEFAULT_INDEX, HTTPS_PROXY.")
-    lines.append("Then start again: what was installed is kept.")
+        lines.append("Is the package index within reach? pip and uv follow the usual")
+        lines.append("settings: HTTPS_PROXY, and PIP_INDEX_URL or UV_DEFAULT_INDEX.")
+    lines.append("When that is put right, start again.")
     return "\n".join(lines)
 
 
 def what_is_missing(output):
     patterns = (
-        r"No matching distribution found for ([^\s,;]+)",
-        r"Failed to (?:fetch|download)[^`\n]*`([^`\n]+)`",
-        r"[Bb]ecause ([\w.-]+) was not found",
+        r"No matching distribution found for ([^\s,;]+)",  # pip
+        r"Failed to (?:fetch|download)[^`\n:]*:? ?`?([^`\s]+)",  # uv, the network
+        r"[Bb]ecause ([\w.-]+)(?:\[\w+\])? was not found",  # uv, the index
     )
-    found = [name for pattern in patterns for name in re.findall(pattern, output)]
+    found = (name for pattern in patterns for name in re.findall(pattern, output))
     return sorted(set(found))
 
 
@@ -375,45 +366,30 @@ def say(text):
 def answer(command):
     """What a program prints; empty when it fails or is not there."""
     try:
-        process = subprocess.Popen(
+        output = subprocess.check_output(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=clean_environment(),
         )
-    except OSError:
+    except (OSError, subprocess.CalledProcessError):
         return ""
-    output = process.communicate()[0].decode("utf-8", "replace").strip()
-    return "" if process.returncode else output
+    return output.decode("utf-8", "replace").strip()
 
 
 def read(path):
     try:
-        with open(path, "rb") as file:
-            return file.read().decode("utf-8", "replace")
-    except (IOError, OSError):
+        return path.read_bytes().decode("utf-8", "replace")
+    except OSError:
         return ""
-
-
-def write(path, text):
-    part = path + ".part"
-    with open(part, "wb") as file:
-        file.write(text.encode("utf-8"))
-    os.rename(part, path)
-
-
-def remove(path):
-    if os.path.exists(path):
-        os.remove(path)
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        main(sys.argv[1:])
     except Problem as problem:
         say(str(problem))
         sys.exit(1)
     except KeyboardInterrupt:
-        say("\ninterrupted; start again to go on")
+        say("\ninterrupted")
         sys.exit(130)

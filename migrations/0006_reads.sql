@@ -1,22 +1,36 @@
--- What the API needs to read beyond single rows: states, indexes, figures for /health.
+-- What the API reads beyond single rows: deliveries, indexes, figures for /health.
 set local role daybook_owner;
 set local search_path = daybook;
 
--- The state of a delivery that is still owed (see the comment on owed). What a deleted
--- webhook was owed is cancelled, whether or not a worker has come by to say so.
-create function owed_state(
-    webhook_state text, "position" bigint, attempts int, next_attempt_at timestamptz,
-    sent_through bigint
-) returns text
-language sql immutable parallel safe
-as $$
-    select case
-        when webhook_state = 'deleted' then 'cancelled'
-        when next_attempt_at is not null then 'retrying'
-        when attempts > 0 or position <= sent_through then 'sending'
+-- A delivery is in owed or, finished, in results; here it is one thing with one state (see
+-- the comment on owed). What a deleted webhook was owed is cancelled, whether or not a
+-- worker has come by to say so. Read it by tenant and a range of positions: both halves
+-- then are index scans. Row-level security is that of who asks.
+create view deliveries with (security_invoker = true) as
+select o.tenant_id, o.position, w.number, o.webhook_id, o.replay, o.webhook_version,
+    o.sequence,
+    case
+        when w.state = 'deleted' then 'cancelled'
+        when o.next_attempt_at is not null then 'retrying'
+        when o.attempts > 0 or o.position <= l.sent_through then 'sending'
         else 'pending'
-    end
-$$;
+    end as state,
+    o.attempts, o.status_code, o.error,
+    case when w.state <> 'deleted' then o.next_attempt_at end as next_attempt_at,
+    case when w.state = 'deleted' then w.updated_at end as finished_at,
+    w.state as webhook_state, e.event_id, e.type, e.stream, e.recorded_at
+from owed o
+join webhooks w using (tenant_id, webhook_id)
+join events e using (tenant_id, position)
+left join lanes l using (tenant_id, webhook_id, replay)
+union all
+select r.tenant_id, r.position, w.number, r.webhook_id, r.replay, r.webhook_version,
+    r.sequence, r.state, r.attempts, r.status_code, r.error, null, r.finished_at,
+    w.state, e.event_id, e.type, e.stream, e.recorded_at
+from results r
+join webhooks w using (tenant_id, webhook_id)
+join events e using (tenant_id, position);
+grant select on deliveries to daybook_app;
 
 -- Nearly every delivery succeeds, and people look for the others. Partial, so that one
 -- that succeeds costs nothing here.

@@ -95,6 +95,7 @@ class Worker:
         await _cancel(kept)
         await self._keeper.leave()
         await self._settler.close()
+        await self._tester.close()
         await self._sender.close()
         await self._notices.close()
         await asyncio.to_thread(self._application.close)

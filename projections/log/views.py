@@ -5,9 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg.rows import class_row
-
-from projections import postgres
+from projections import postgres, rows
 from projections.log import ranges
 from projections.log.ranges import Ranges
 from projections.postgres import Connection
@@ -56,10 +54,10 @@ async def head(connection: Connection, tenant_id: UUID) -> int:
 
 
 async def first_since(
-    connection: Connection, tenant_id: UUID, moment: datetime, head: int
+    connection: Connection, tenant_id: UUID, moment: datetime, last: int
 ) -> int:
-    """The first position recorded at or after `moment`, head + 1 when none is."""
-    params = {"tenant_id": tenant_id, "moment": moment, "head": head}
+    """The first position recorded up to `last` at or after `moment`; else last + 1."""
+    params = {"tenant_id": tenant_id, "moment": moment, "last": last}
     return int(
         (await postgres.one(connection, QUERIES["first_since"], params)).position
     )
@@ -135,6 +133,4 @@ async def _way(
 async def _events(
     connection: Connection, name: str, params: dict[str, Any]
 ) -> list[Event]:
-    async with connection.cursor(row_factory=class_row(Event), binary=True) as cursor:
-        await cursor.execute(QUERIES[name], params)
-        return await cursor.fetchall()
+    return await rows.many(connection, Event, QUERIES[name], params, binary=True)

@@ -5,11 +5,11 @@ select coalesce((
     order by position desc limit 1), 0) as head
 
 -- name: first_since
--- The first position recorded at or after a moment, head + 1 when there is none. Times
+-- The first position up to `last` recorded at or after a moment, else last + 1. Times
 -- never go back from one position to the next, so halving finds it: 30 look-ups in a log
 -- of a thousand million events, whatever the filters.
 with recursive span (low, high) as (
-    select 0::bigint, %(head)s::bigint + 1
+    select 0::bigint, %(last)s::bigint + 1
     union all
     select
         case when e.recorded_at < %(moment)s then e.position else s.low end,

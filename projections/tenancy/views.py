@@ -5,8 +5,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row
 
+from projections import rows
 from projections.postgres import Connection
 from projections.sql import Queries
 
@@ -49,9 +49,8 @@ class Key(NamedTuple):
 
 async def authenticate(connection: Connection, digest: bytes) -> Credential | None:
     """Whose key has this digest; None when it is unknown, expired or revoked."""
-    async with connection.cursor(row_factory=class_row(Credential)) as cursor:
-        await cursor.execute(QUERIES["authenticate"], {"digest": digest})
-        return await cursor.fetchone()
+    params = {"digest": digest}
+    return await rows.first(connection, Credential, QUERIES["authenticate"], params)
 
 
 async def touch_key(connection: Connection, tenant_id: UUID, key_id: UUID) -> None:
@@ -62,9 +61,8 @@ async def touch_key(connection: Connection, tenant_id: UUID, key_id: UUID) -> No
 
 async def tenant(connection: Connection, tenant_id: UUID) -> Tenant | None:
     """One tenant."""
-    async with connection.cursor(row_factory=class_row(Tenant)) as cursor:
-        await cursor.execute(QUERIES["tenant"], {"tenant_id": tenant_id})
-        return await cursor.fetchone()
+    params = {"tenant_id": tenant_id}
+    return await rows.first(connection, Tenant, QUERIES["tenant"], params)
 
 
 async def tenants(
@@ -72,9 +70,7 @@ async def tenants(
 ) -> list[Tenant]:
     """Tenants after `key`, or before it, nearest first."""
     query = QUERIES["tenants_before" if backwards else "tenants"]
-    async with connection.cursor(row_factory=class_row(Tenant)) as cursor:
-        await cursor.execute(query, {"key": key, "limit": limit})
-        return await cursor.fetchall()
+    return await rows.many(connection, Tenant, query, {"key": key, "limit": limit})
 
 
 async def owner_of_key(connection: Connection, key_id: UUID) -> UUID | None:
@@ -87,9 +83,7 @@ async def owner_of_key(connection: Connection, key_id: UUID) -> UUID | None:
 async def key(connection: Connection, tenant_id: UUID, key_id: UUID) -> Key | None:
     """One key of a tenant; a revoked one is an absent one."""
     params = {"tenant_id": tenant_id, "key_id": key_id}
-    async with connection.cursor(row_factory=class_row(Key)) as cursor:
-        await cursor.execute(QUERIES["key"], params)
-        return await cursor.fetchone()
+    return await rows.first(connection, Key, QUERIES["key"], params)
 
 
 async def keys(
@@ -103,6 +97,4 @@ async def keys(
     """A tenant's keys after `key`, or before it, nearest first."""
     query = QUERIES["keys_before" if backwards else "keys"]
     params = {"tenant_id": tenant_id, "key": key, "limit": limit}
-    async with connection.cursor(row_factory=class_row(Key)) as cursor:
-        await cursor.execute(query, params)
-        return await cursor.fetchall()
+    return await rows.many(connection, Key, query, params)

@@ -21,7 +21,7 @@ from projections.postgres import Link
 from projections.webhooks.lanes import QUERIES, LaneKey, key_params
 from workers.webhooks.lane import Lane, Lanes
 
-RENEW_SECONDS = 2.0
+RENEWALS = 5  # in the length of a lease: every 2 s in one of 10 s
 TAKE_AT_ONCE = 1000
 
 log = structlog.get_logger("daybook.lanes")
@@ -95,7 +95,7 @@ class Keeper:
             self._owner = ids.new()
             await self._say("hello")
             await self._share()
-        elif time.monotonic() - self._renewed >= RENEW_SECONDS:
+        elif time.monotonic() - self._renewed >= self._lease / RENEWALS:
             await self._renew()
             await self._share()
         await self._look()
@@ -204,7 +204,7 @@ class Keeper:
 
     async def _pause(self) -> None:
         try:
-            async with asyncio.timeout(RENEW_SECONDS / 4):
+            async with asyncio.timeout(self._lease / RENEWALS / 4):
                 await self._hurry.wait()
         except TimeoutError:
             pass

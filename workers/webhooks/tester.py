@@ -48,6 +48,12 @@ class Tester:
             else:
                 await self._idle()
 
+    async def close(self) -> None:
+        """Drop what is in flight and close the connection."""
+        for task in self._tasks:
+            task.cancel()
+        await self._link.close()
+
     async def _take(self) -> None:
         while rows := await self._link.rows(QUERIES["take_test"]):
             task = asyncio.create_task(self._answer(rows[0]))

@@ -1,0 +1,84 @@
+"""What every response carries, whoever made it: a request id and the security headers.
+
+Litestar's middleware does not see what its router refuses (404, 405), so this wraps the
+whole application.
+"""
+
+import re
+from typing import Any
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from domain import ids
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
+_API = "/api"
+
+# Nothing here runs scripts or is put into a frame; pages load our own stylesheet, no more.
+SECURITY: tuple[tuple[bytes, bytes], ...] = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+        b"frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+HSTS = (b"strict-transport-security", b"max-age=31536000")
+NO_STORE = (b"cache-control", b"no-store")
+
+
+class Edge:
+    """The outermost layer of the HTTP process."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and its response back with what it must carry."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        added = _added(scope)
+        is_head = scope["method"] == "HEAD"
+
+        async def send_complete(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *added]
+            elif is_head and message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        if is_head:
+            # The server keeps the scope it gave us, and with it the true method.
+            scope = scope.copy()
+            scope["method"] = "GET"
+        await self._app(scope, receive, send_complete)
+
+
+def request_id(scope: Scope) -> str:
+    """The id of the request that this is the scope of."""
+    return str(scope["state"]["request_id"])
+
+
+def _added(scope: Any) -> list[tuple[bytes, bytes]]:
+    identity = _request_id(scope)
+    scope.setdefault("state", {})["request_id"] = identity.decode()
+    added = [*SECURITY, (b"x-request-id", identity)]
+    if scope["path"].startswith(_API):
+        added.append(NO_STORE)
+    if scope["scheme"] == "https":
+        added.append(HSTS)
+    return added
+
+
+def _request_id(scope: Any) -> bytes:
+    """The caller's own id when it is a plain word, else a fresh one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return bytes(value)
+    return ids.fresh("req").encode()

@@ -1,0 +1,181 @@
+"""Every error as RFC 9457 problem+json: ours, the domain's and Litestar's.
+
+What has no code in the table is `internal`: logged with the request's id, never shown.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from api import edge
+from api.problems import PROBLEMS
+from domain.errors import DomainError, EventExists, Fault, Invalid
+from domain.json_text import MalformedJson
+
+MEDIA_TYPE = "application/problem+json"
+MOST_FAULTS = 100
+RETRY_AFTER = {"Retry-After": "1"}
+_LONGEST_NAME = 128  # of what a caller sent, when it is named back
+
+log = structlog.get_logger("daybook.api")
+
+
+class Unauthenticated(DomainError):
+    """Send a valid key as a Bearer token."""
+
+    code = "unauthenticated"
+
+
+class ScopeMissing(DomainError):
+    """The key lacks the scope for this."""
+
+    code = "scope_missing"
+
+
+class CursorInvalid(DomainError):
+    """The cursor is not one of this list with these filters."""
+
+    code = "cursor_invalid"
+
+
+class LogRewound(DomainError):
+    """The log ends before this position."""
+
+    code = "log_rewound"
+
+
+class EtagMismatch(DomainError):
+    """The webhook is not at the version that If-Match names."""
+
+    code = "etag_mismatch"
+
+
+class TooLarge(DomainError):
+    """The body is too large."""
+
+    code = "too_large"
+
+
+class WrongMediaType(DomainError):
+    """The body must be application/json."""
+
+    code = "media_type"
+
+
+def unknown(name: str, *, parameter: bool = False, under: str = "#") -> Fault:
+    """The fault of a member, or a parameter, that has no meaning here."""
+    shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
+    place = shown if parameter else f"{under}/{escape(shown)}"
+    return Fault(place, "unknown_field", "it is not known here", parameter)
+
+
+def escape(name: str) -> str:
+    """A member's name within a JSON pointer (RFC 6901, section 3)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def answer(
+    request: Request[Any, Any, Any],
+    code: str,
+    detail: str | None,
+    *,
+    faults: tuple[Fault, ...] = (),
+    extra: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response[bytes]:
+    """The problem as a response."""
+    problem = PROBLEMS[code]
+    content = {
+        "type": f"/problems/{code}",
+        "title": problem.title,
+        "status": problem.status,
+        "code": code,
+        "detail": detail,
+        "instance": request.scope["path"],
+        "request_id": edge.request_id(request.scope),
+        "errors": [_shown(fault) for fault in faults[:MOST_FAULTS]],
+        **(extra or {}),
+    }
+    return Response(
+        msgspec.json.encode(content),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers={**(headers or {}), **(RETRY_AFTER if problem.status == 503 else {})},
+    )
+
+
+def _shown(fault: Fault) -> dict[str, str]:
+    place = "parameter" if fault.parameter else "pointer"
+    return {place: fault.pointer, "code": fault.code, "detail": fault.detail}
+
+
+def _refused(
+    request: Request[Any, Any, Any], error: DomainError
+) -> Response[bytes]:
+    if error.code not in PROBLEMS:
+        return _failed(request, error)
+    faults = error.faults if isinstance(error, Invalid) else ()
+    extra: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    if isinstance(error, EventExists):
+        extra["event"] = {"id": error.event_id, "position": error.position}
+        headers["Location"] = f"/api/v1/events/{error.event_id}"
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    return answer(
+        request, error.code, error.detail, faults=faults, extra=extra, headers=headers
+    )
+
+
+def _malformed(
+    request: Request[Any, Any, Any], error: MalformedJson
+) -> Response[bytes]:
+    return answer(request, "malformed_json", str(error))
+
+
+# Litestar's own refusals; all of them come before a handler runs, or for want of one.
+_CODES = {
+    401: "unauthenticated",
+    403: "scope_missing",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "media_type",
+}
+_DETAILS = {
+    404: "there is nothing under this path",
+    405: "this path has other methods",
+    413: "the body is larger than this path takes",
+}
+
+
+def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    if error.status_code >= 500:
+        return _failed(request, error)
+    code = _CODES.get(error.status_code, "invalid")
+    detail = _DETAILS.get(error.status_code, error.detail)
+    return answer(request, code, detail, headers=error.headers)
+
+
+def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    log.error(
+        "request_failed",
+        request_id=edge.request_id(request.scope),
+        method=request.scope["method"],
+        path=request.scope["path"],
+        exc_info=error,
+    )
+    return answer(request, "internal", "the operator finds the reason in the log")
+
+
+HANDLERS: ExceptionHandlersMap = {
+    DomainError: _refused,
+    MalformedJson: _malformed,
+    HTTPException: _http,
+    Exception: _failed,
+}

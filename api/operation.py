@@ -1,0 +1,70 @@
+"""What each route says of itself: who may call it, what it takes, what it answers.
+
+The one declaration is read by the guard, by the checks of what is sent, and by the OpenAPI
+document; so none of them can say anything else than the others.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from litestar.handlers import BaseRouteHandler
+from msgspec import Struct
+
+_OPTION = "operation"
+
+# Stands among a caller's scopes when the operator's key was sent.
+OPERATOR = "operator"
+
+
+class NoParameters(Struct, forbid_unknown_fields=True):
+    """A query string with nothing in it."""
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One method of one path. With one of `scopes` a key may call it."""
+
+    summary: str
+    scopes: tuple[str, ...]
+    is_public: bool
+    body: type[Struct] | None
+    query: type[Struct]
+    answers: Mapping[int, type[Struct] | None]
+
+
+def operation(
+    summary: str,
+    *,
+    scopes: Collection[str],
+    answers: Mapping[int, type[Struct] | None],
+    body: type[Struct] | None = None,
+    query: type[Struct] = NoParameters,
+) -> dict[str, Any]:
+    """Arguments for Litestar's route decorators; no scopes: any valid key."""
+    declared = Operation(
+        summary=summary,
+        scopes=tuple(scopes),
+        is_public=False,
+        body=body,
+        query=query,
+        answers=answers,
+    )
+    return {"opt": {_OPTION: declared}, "status_code": min(answers)}
+
+
+def public() -> dict[str, Any]:
+    """The same for pages that anybody may read; they are not part of the API proper."""
+    declared = Operation(
+        summary="",
+        scopes=(),
+        is_public=True,
+        body=None,
+        query=NoParameters,
+        answers={},
+    )
+    return {"opt": {_OPTION: declared}}
+
+
+def of(handler: BaseRouteHandler) -> Operation | None:
+    """What the route declares; None: nothing, so nobody may call it."""
+    found = handler.opt.get(_OPTION)
+    return found if isinstance(found, Operation) else None

@@ -1,0 +1,45 @@
+"""Settings of the HTTP process: what each is, with its unit and default."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class ApiSettings(Struct, frozen=True, kw_only=True):
+    """What `daybook serve` needs."""
+
+    database_url: Annotated[
+        str,
+        Meta(description="Postgres 15 to 18, as a URL: postgresql://user@host/name"),
+    ]
+    secret_keys: Annotated[
+        str,
+        Meta(
+            description="keys that seal webhook secrets: name:base64 of 32 bytes, comma "
+            "separated; the first seals, all open"
+        ),
+    ]
+    operator_key: Annotated[
+        str,
+        Meta(
+            min_length=16,
+            description="the key that manages tenants and keys; at least 16 characters, "
+            "all of them random",
+        ),
+    ]
+    development: Annotated[
+        bool,
+        Meta(description="let webhooks use http and loopback addresses; never in use"),
+    ] = False
+    host: Annotated[str, Meta(description="the address to listen on")] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="the port to listen on; 0 is any")
+    ] = 8484
+    memory_limit_mb: Annotated[
+        int,
+        Meta(
+            ge=128,
+            description="resident memory, in megabytes, above which the process says it "
+            "is not ready",
+        ),
+    ] = 2048

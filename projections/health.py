@@ -1,0 +1,30 @@
+"""What /health reads, as the operator: figures of the whole, nothing of any tenant."""
+
+from typing import NamedTuple
+
+from projections import postgres, rows
+from projections.postgres import Connection
+from projections.sql import Queries
+
+QUERIES = Queries("projections", "health.sql")
+
+
+class Checkpoint(NamedTuple):
+    """How far a projection is; `stuck_seconds` since it moved or had a reason to."""
+
+    name: str
+    lag_events: int
+    seconds_since_advance: float
+    stuck_seconds: float
+    error: str | None
+
+
+async def schema_version(connection: Connection) -> str:
+    """The number of the last migration that was applied."""
+    row = await postgres.one(connection, QUERIES["schema_version"])
+    return str(row.version)
+
+
+async def checkpoints(connection: Connection) -> list[Checkpoint]:
+    """Every projection, by name."""
+    return await rows.many(connection, Checkpoint, QUERIES["checkpoints"], {})

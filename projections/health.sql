@@ -1,0 +1,18 @@
+-- name: schema_version
+-- The last migration that was applied.
+select coalesce(max(version), '0000') as version from public.schema_migrations
+
+-- name: checkpoints
+-- How far each projection is. One that has nothing to do does not move either, so it is
+-- stuck only from when the first event it has not seen was recorded.
+select c.name, g.events as lag_events,
+    extract(epoch from clock_timestamp() - c.advanced_at)::float8
+        as seconds_since_advance,
+    case when g.waiting_since is null then 0
+        else extract(epoch from
+            clock_timestamp() - greatest(c.advanced_at, g.waiting_since))::float8
+    end as stuck_seconds,
+    c.error
+from checkpoints c
+cross join lateral log_lag(c.log_position) g
+order by c.name

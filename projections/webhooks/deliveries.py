@@ -1,0 +1,181 @@
+"""What the API reads of deliveries and attempts, and a retry asked for by hand."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from domain.ids import DeliveryKey
+from projections import rows
+from projections.log.ranges import Ranges
+from projections.postgres import Connection
+from projections.sql import Queries
+
+QUERIES = Queries("projections.webhooks", "deliveries.sql")
+# How many positions a page looks at first. A filter that few deliveries pass makes the
+# next look wider and wider, so a page costs a few statements however rare they are.
+SPAN, WIDER = 500, 8
+
+
+class Delivery(NamedTuple):
+    """A delivery as it is now; `number` is its webhook's."""
+
+    position: int
+    number: int
+    webhook_id: UUID
+    replay: int
+    webhook_version: int
+    sequence: int | None
+    state: str
+    attempts: int
+    next_attempt_at: datetime | None
+    status_code: int | None
+    error: str | None
+    finished_at: datetime | None
+    event_id: str
+    type: str
+    stream: str
+    recorded_at: datetime
+    webhook_state: str
+
+    @property
+    def key(self) -> DeliveryKey:
+        """What its id names."""
+        return DeliveryKey(self.position, self.number, self.replay)
+
+
+class Attempt(NamedTuple):
+    """One HTTP request; `response_bytes` is None when no answer came."""
+
+    number: int
+    trigger: str
+    started_at: datetime
+    duration_ms: float | None
+    status_code: int | None
+    error: str | None
+    detail: str | None
+    retry_after_seconds: int | None
+    body_bytes: int | None
+    body_sha256: bytes | None
+    response_headers: dict[str, str] | None
+    response_bytes: int | None
+
+
+class Selection(NamedTuple):
+    """Which deliveries: of the events at `first` to `last`, that pass all filters."""
+
+    first: int
+    last: int
+    webhook_id: UUID | None = None
+    states: Sequence[str] | None = None
+    types: Ranges | None = None
+    status_code: int | None = None
+
+
+class Key(NamedTuple):
+    """A place in the list of deliveries; it never changes."""
+
+    position: int
+    number: int
+
+
+async def deliveries(
+    connection: Connection,
+    tenant_id: UUID,
+    selection: Selection,
+    key: Key,
+    *,
+    limit: int,
+    newer: bool,
+) -> list[Delivery]:
+    """The deliveries next to `key`, nearest first: older ones, or newer ones."""
+    found: list[Delivery] = []
+    params = _params(tenant_id, selection) | {
+        "key_position": key.position,
+        "key_number": key.number,
+        "sign": 1 if newer else -1,
+    }
+    low, high, span = selection.first, selection.last, SPAN
+    if newer:
+        low = max(low, key.position)
+    else:
+        high = min(high, key.position)
+    while low <= high and len(found) < limit:
+        first, last = (low, low + span - 1) if newer else (high - span + 1, high)
+        params |= {"first": first, "last": last, "limit": limit - len(found)}
+        params |= {"first": max(first, low), "last": min(last, high)}
+        # Its best plan depends on which filters are given: it must not be kept.
+        found += await rows.many(
+            connection, Delivery, QUERIES["deliveries"], params, prepare=False
+        )
+        low, high = (last + 1, high) if newer else (low, first - 1)
+        span *= WIDER
+    return found
+
+
+async def delivery(
+    connection: Connection, tenant_id: UUID, key: DeliveryKey
+) -> Delivery | None:
+    """One delivery."""
+    params = {
+        "tenant_id": tenant_id,
+        "position": key.position,
+        "number": key.webhook_number,
+        "replay": key.replay,
+    }
+    return await rows.first(connection, Delivery, QUERIES["delivery"], params)
+
+
+async def of_event(
+    connection: Connection, tenant_id: UUID, position: int, limit: int
+) -> list[Delivery]:
+    """The deliveries of one event, the newest first."""
+    params = {"tenant_id": tenant_id, "position": position, "limit": limit}
+    return await rows.many(
+        connection, Delivery, QUERIES["deliveries_of_event"], params
+    )
+
+
+async def attempts(
+    connection: Connection, tenant_id: UUID, of: Delivery
+) -> list[Attempt]:
+    """The attempts of a delivery, in order."""
+    return await rows.many(
+        connection, Attempt, QUERIES["attempts"], _place(tenant_id, of)
+    )
+
+
+async def retry(connection: Connection, tenant_id: UUID, of: Delivery) -> bool:
+    """Have one attempt made now; False when the delivery or its webhook has moved on.
+
+    One that waits for its first attempt is left as it is: it is sent as soon as its lane
+    has room, and marking it due would race with the worker that takes it just now.
+    """
+    place = _place(tenant_id, of)
+    names = {"pending": None, "retrying": "retry_waiting"}
+    name = names.get(of.state, "retry_finished")
+    if name and not await (await connection.execute(QUERIES[name], place)).fetchone():
+        return False
+    await connection.execute(QUERIES["poke"], place)
+    await connection.execute(QUERIES["notify_work"])
+    return True
+
+
+def _place(tenant_id: UUID, of: Delivery) -> dict[str, Any]:
+    return {
+        "tenant_id": tenant_id,
+        "webhook_id": of.webhook_id,
+        "replay": of.replay,
+        "position": of.position,
+    }
+
+
+def _params(tenant_id: UUID, selection: Selection) -> dict[str, Any]:
+    return {
+        "tenant_id": tenant_id,
+        "webhook_id": selection.webhook_id,
+        "states": selection.states,
+        "lows": selection.types and selection.types.lows,
+        "highs": selection.types and selection.types.highs,
+        "status_code": selection.status_code,
+    }

@@ -1,0 +1,122 @@
+"""What the API reads of webhooks and event types, and the test deliveries it waits for."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from projections import postgres, rows
+from projections.postgres import Connection
+from projections.sql import Queries
+
+QUERIES = Queries("projections.webhooks", "views.sql")
+
+
+class Webhook(NamedTuple):
+    """A webhook as it is now."""
+
+    webhook_id: UUID
+    number: int
+    url: str
+    name: str | None
+    description: str | None
+    event_types: list[str]
+    retry: str
+    timeout_seconds: int
+    max_in_flight: int
+    metadata: dict[str, Any]
+    state: str
+    disabled_at: datetime | None
+    disabled_reason: str | None
+    disabled_position: int | None
+    version: int
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    is_failing: bool
+
+
+class EventType(NamedTuple):
+    """What a tenant declared about a type of event."""
+
+    type: str
+    description: str | None
+    example: dict[str, Any] | None
+    deprecated: bool
+
+
+class Test(NamedTuple):
+    """How far a test delivery is."""
+
+    is_taken: bool
+    answer: dict[str, Any] | None
+
+
+async def webhook(
+    connection: Connection, tenant_id: UUID, webhook_id: UUID
+) -> Webhook | None:
+    """One webhook; a deleted one is an absent one."""
+    params = {"tenant_id": tenant_id, "webhook_id": webhook_id}
+    return await rows.first(connection, Webhook, QUERIES["webhook"], params)
+
+
+async def webhooks(
+    connection: Connection,
+    tenant_id: UUID,
+    key: int | None,
+    *,
+    limit: int,
+    backwards: bool,
+) -> list[Webhook]:
+    """Webhooks after the one with number `key`, or before it, nearest first."""
+    query = QUERIES["webhooks_before" if backwards else "webhooks"]
+    params = {"tenant_id": tenant_id, "key": key, "limit": limit}
+    return await rows.many(connection, Webhook, query, params)
+
+
+async def event_type(
+    connection: Connection, tenant_id: UUID, name: str
+) -> EventType | None:
+    """What the tenant declared about a type."""
+    params = {"tenant_id": tenant_id, "type": name}
+    return await rows.first(connection, EventType, QUERIES["event_type"], params)
+
+
+async def event_types(connection: Connection, tenant_id: UUID) -> list[EventType]:
+    """All types the tenant declared."""
+    params = {"tenant_id": tenant_id}
+    return await rows.many(connection, EventType, QUERIES["event_types"], params)
+
+
+async def ask_test(
+    connection: Connection,
+    tenant_id: UUID,
+    request_id: UUID,
+    webhook_id: UUID,
+    event_type: str,
+    data: bytes,
+) -> None:
+    """Have a worker send a test delivery."""
+    params = {
+        "tenant_id": tenant_id,
+        "request_id": request_id,
+        "webhook_id": webhook_id,
+        "type": event_type,
+        "data": data,
+    }
+    await connection.execute(QUERIES["ask_test"], params)
+    await connection.execute(QUERIES["notify_work"])
+
+
+async def test(connection: Connection, tenant_id: UUID, request_id: UUID) -> Test:
+    """How far it is."""
+    params = {"tenant_id": tenant_id, "request_id": request_id}
+    row = await postgres.one(connection, QUERIES["test"], params)
+    return Test(row.is_taken, row.answer)
+
+
+async def forget_test(
+    connection: Connection, tenant_id: UUID, request_id: UUID
+) -> None:
+    """Nobody waits for it any more."""
+    params = {"tenant_id": tenant_id, "request_id": request_id}
+    await connection.execute(QUERIES["forget_test"], params)

@@ -1,0 +1,1 @@
+"""Webhooks on a real Postgres: ranges, the handoff, lanes, the worker."""

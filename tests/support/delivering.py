@@ -1,0 +1,94 @@
+"""A worker in this process and a receiver that does as it is told."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from aiohttp import web
+from psycopg.rows import namedtuple_row
+
+from tests.support.builders import SECRET_KEYS
+from workers.serve import listen
+from workers.settings import WorkerSettings
+from workers.worker import Worker
+
+
+class ToldReceiver:
+    """Answers 204, or the next of `answers`; holds its answers while `gate` is closed."""
+
+    def __init__(self) -> None:
+        self.answers: deque[int] = deque()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.arrivals: list[dict[str, str]] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        await request.read()
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.arrivals.append({k.lower(): v for k, v in request.headers.items()})
+        try:
+            await self.gate.wait()
+        finally:
+            self.in_flight -= 1
+        return web.Response(status=self.answers.popleft() if self.answers else 204)
+
+    def ids(self) -> Counter[str]:
+        """How often each webhook-id arrived."""
+        return Counter(arrival["webhook-id"] for arrival in self.arrivals)
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[tuple[ToldReceiver, str]]:
+    """A receiver and its URL."""
+    receiver = ToldReceiver()
+    application = web.Application()
+    application.router.add_post("/hook", receiver._receive)
+    running = web.AppRunner(application, access_log=None)
+    await running.setup()
+    sock = listen("127.0.0.1", 0)
+    await web.SockSite(running, sock).start()
+    try:
+        yield receiver, f"http://127.0.0.1:{sock.getsockname()[1]}/hook"
+    finally:
+        receiver.gate.set()
+        await running.cleanup()
+
+
+@asynccontextmanager
+async def working(url: str, **settings: Any) -> AsyncIterator[asyncio.Task[None]]:
+    """A worker, stopped properly at the end; cancel its task for an end without manners."""
+    given = {"lease_seconds": 2.0, "grace_seconds": 1.0, "development": True}
+    stop = asyncio.Event()
+    worker = Worker(
+        WorkerSettings(database_url=url, secret_keys=SECRET_KEYS, **(given | settings))
+    )
+    task = asyncio.create_task(worker.run(stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def rows(url: str, query: str, *params: Any) -> list[Any]:
+    """What a superuser sees."""
+    async with await psycopg.AsyncConnection.connect(
+        url, autocommit=True, row_factory=namedtuple_row
+    ) as connection:
+        cursor = await connection.execute(query.encode(), params)
+        return await cursor.fetchall() if cursor.description else []
+
+
+async def hasten(url: str) -> None:
+    """Every waiting retry is due now, and the workers know."""
+    await rows(url, "update daybook.owed set next_attempt_at = now() "
+                    "where next_attempt_at is not null")  # fmt: skip
+    await rows(url, "insert into daybook.pokes (tenant_id, webhook_id) "
+                    "select tenant_id, webhook_id from daybook.webhooks")  # fmt: skip
+    await rows(url, "notify daybook_work")

@@ -1,0 +1,59 @@
+"""What the log says is owed, folded from scratch: the handoff's answer, found another way.
+
+Reads nothing but the log, in order, and knows nothing of ranges, patterns as rows, batches
+or checkpoints.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from domain.webhooks import patterns
+
+LOG = "select tenant_id, position, stream, type, topic, state from daybook.events"
+
+
+@dataclass
+class Config:
+    """A webhook as the events so far made it."""
+
+    event_types: list[str]
+    is_deleted: bool = False
+
+
+@dataclass
+class Fold:
+    """(tenant, webhook stream, position) for everything that is owed."""
+
+    webhooks: dict[tuple[UUID, str], Config] = field(default_factory=dict)
+    owed: set[tuple[UUID, str, int]] = field(default_factory=set)
+
+    def event(self, row: Any) -> None:
+        """Owe it by the configuration before it; then let it change that."""
+        for (tenant_id, stream), config in self.webhooks.items():
+            if tenant_id != row.tenant_id or config.is_deleted or stream == row.stream:
+                continue
+            if patterns.matches(config.event_types, row.type):
+                self.owed.add((tenant_id, stream, row.position))
+        self._configure(row)
+
+    def _configure(self, row: Any) -> None:
+        key = (row.tenant_id, row.stream)
+        match row.topic:
+            case "daybook.webhook.created" | "daybook.webhook.updated":
+                settings = msgspec.json.decode(row.state)["settings"]
+                self.webhooks[key] = Config(settings["event_types"])
+            case "daybook.webhook.deleted":
+                self.webhooks[key].is_deleted = True
+
+
+def fold_log(connection: psycopg.Connection[Any]) -> Fold:
+    """The whole log, folded."""
+    fold = Fold()
+    rows = connection.execute(f"{LOG} order by log_position").fetchall()
+    for row in rows:
+        fold.event(row)
+    return fold
