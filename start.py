@@ -189,12 +189,13 @@ def install():
 class Lock:
     """Held on this very file, so it needs no file of its own.
 
-    The kernel frees it when its holder ends, also by kill: the next one finds no stamp
-    and repeats the install. It is not passed on to what we run.
+    The kernel frees it when its holders end, also by kill: the next one finds no stamp
+    and repeats the install. The installer holds it too, for it may outlive us.
     """
 
     def __enter__(self):
         self.file = Path(__file__).open()
+        os.set_inheritable(self.file.fileno(), True)
         try:
             if fcntl:
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -251,7 +252,9 @@ def install_anyhow(uv):
         install_packages(uv)
     except Problem as problem:
         if not uv:
-            raise
+            raise Problem(
+                "%s\nWhen that is put right, start again." % problem
+            ) from None
         # A machine set up for pip (its index, its certificates) need not be for uv.
         say("%s\nOnce more, with pip." % problem)
         install_anyhow(None)
@@ -276,7 +279,7 @@ def check_venv_module():
         raise Problem(
             "This Python (%s) cannot make virtual environments.\n"
             "On Debian or Ubuntu: apt-get install python%s-venv (or python3-venv).\n"
-            "Or install uv. Then start again." % (sys.executable, version())
+            "Or install uv." % (sys.executable, version())
         )
 
 
@@ -299,6 +302,7 @@ def run(title, command):
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=str(ROOT),
+            close_fds=False,  # the lock
             env=dict(clean_environment(), **INSTALLER),
         )
     try:
@@ -341,7 +345,6 @@ def explain(title, output):
         lines.append("Could not be fetched: " + ", ".join(missing))
         lines.append("Is the package index within reach? pip and uv follow the usual")
         lines.append("settings: HTTPS_PROXY, and PIP_INDEX_URL or UV_DEFAULT_INDEX.")
-    lines.append("When that is put right, start again.")
     return "\n".join(lines)
 
 

@@ -37,6 +37,16 @@ class Event(NamedTuple):
     recorded_at: datetime
 
 
+class DeliveryState(NamedTuple):
+    """What became of an event at one webhook; `number` is the webhook's."""
+
+    position: int
+    number: int
+    replay: int
+    webhook_id: UUID
+    state: str
+
+
 class Selection(NamedTuple):
     """Which events; `after` and `before` are positions, both exclusive."""
 
@@ -77,6 +87,15 @@ async def event(connection: Connection, tenant_id: UUID, event_id: str) -> Event
     params = {"tenant_id": tenant_id, "event_id": event_id}
     found = await _events(connection, "event", params)
     return found[0] if found else None
+
+
+async def deliveries(
+    connection: Connection, tenant_id: UUID, position: int, limit: int
+) -> list[DeliveryState]:
+    """What became of the event at a position, at the newest webhooks first."""
+    params = {"tenant_id": tenant_id, "position": position, "limit": limit}
+    query = QUERIES["deliveries_of_event"]
+    return await rows.many(connection, DeliveryState, query, params)
 
 
 async def events(

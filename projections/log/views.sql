@@ -124,3 +124,11 @@ select event_id, position, type, stream, version, source, subject, state, metada
     correlation_id, causation_id, depth, occurred_at, recorded_at
 from events
 where tenant_id = %(tenant_id)s and event_id = %(event_id)s
+
+-- name: deliveries_of_event
+-- What became of one event, at the newest webhooks first.
+select position, number, replay, webhook_id, state
+from deliveries
+where tenant_id = %(tenant_id)s and position = %(position)s
+order by replay desc, number desc
+limit %(limit)s

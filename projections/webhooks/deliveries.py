@@ -126,16 +126,6 @@ async def delivery(
     return await rows.first(connection, Delivery, QUERIES["delivery"], params)
 
 
-async def of_event(
-    connection: Connection, tenant_id: UUID, position: int, limit: int
-) -> list[Delivery]:
-    """The deliveries of one event, the newest first."""
-    params = {"tenant_id": tenant_id, "position": position, "limit": limit}
-    return await rows.many(
-        connection, Delivery, QUERIES["deliveries_of_event"], params
-    )
-
-
 async def attempts(
     connection: Connection, tenant_id: UUID, of: Delivery
 ) -> list[Attempt]:

@@ -28,16 +28,6 @@ from deliveries
 where tenant_id = %(tenant_id)s and position = %(position)s and number = %(number)s
     and replay = %(replay)s
 
--- name: deliveries_of_event
--- What became of one event, the newest webhooks first.
-select position, number, webhook_id, replay, webhook_version, sequence, state, attempts,
-    next_attempt_at, status_code, error, finished_at, event_id, type, stream, recorded_at,
-    webhook_state
-from deliveries
-where tenant_id = %(tenant_id)s and position = %(position)s
-order by replay desc, number desc
-limit %(limit)s
-
 -- name: attempts
 -- The attempts of a delivery, in order.
 select number, trigger, started_at, duration_ms, status_code, error, detail,

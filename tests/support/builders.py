@@ -1,4 +1,4 @@
-"""Things tests need, made through the same doors as the product's own; say only what matters."""
+"""Things tests need, made through the product's own doors; a test says what matters."""
 
 from typing import Any
 from uuid import UUID

@@ -75,7 +75,7 @@ def _exists(admin: psycopg.Connection, name: str) -> bool:
 
 
 def _make(admin: psycopg.Connection, server: str, name: str) -> None:
-    """Under another name until it is whole: a run that is killed leaves no half template."""
+    """Under another name until it is whole: a run that is killed leaves no half one."""
     unfinished = f"{name}_unfinished"
     _drop(admin, unfinished)
     admin.execute(sql.SQL("create database {}").format(sql.Identifier(unfinished)))

@@ -15,7 +15,6 @@ from domain.log.entry import Entry
 from projections.log.appender import QUERIES, _arrays
 from projections.log.queue import Request
 from projections.postgres import Role, conninfo
-from tests.support import postgres
 from tests.support.builders import an_entry
 from tests.support.log_model import LogModel, Verdict
 
@@ -35,7 +34,6 @@ def app(database_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-
 def append(
     connection: psycopg.Connection[Any], group: Sequence[Sequence[Entry]]
 ) -> list[Any]:
@@ -44,9 +42,7 @@ def append(
     return connection.execute(QUERIES["append"], _arrays(requests)).fetchall()
 
 
-def answers(
-    connection: psycopg.Connection[Any], *group: Sequence[Entry]
-) -> list[str]:
+def answers(connection: psycopg.Connection[Any], *group: Sequence[Entry]) -> list[str]:
     return [row.answer for row in append(connection, group)]
 
 
@@ -297,9 +293,11 @@ def test_without_a_tenant_the_app_sees_an_error(
 
 
 def test_the_operator_reads_no_events(database_url: str) -> None:
-    with connect(database_url, "daybook_operator") as connection:
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("select * from events")
+    with (
+        connect(database_url, "daybook_operator") as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("select * from events")
 
 
 def test_nobody_else_may_append(admin: psycopg.Connection[Any]) -> None:

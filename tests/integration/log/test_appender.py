@@ -200,9 +200,7 @@ async def test_what_the_database_cannot_take_fails_only_its_own_caller(
     good = [one(tenant_id) for _ in range(20)]
     bad = one(tenant_id, **fields)
     # when
-    found = await in_one_group(
-        appender, admin, hold_log, [*good[:7], bad, *good[7:]]
-    )
+    found = await in_one_group(appender, admin, hold_log, [*good[:7], bad, *good[7:]])
     # then
     assert isinstance(found.pop(7), error)
     assert all(isinstance(outcome, list) for outcome in found)
@@ -261,15 +259,15 @@ async def test_too_much_waiting_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(queue, "QUEUE_BYTES", 2000)
+    callers = [one(tenant_id, state=b"x" * 744) for _ in range(20)]
     with hold_log():
         first = asyncio.create_task(appender.append(one(tenant_id)))
         await soon(lambda: waiting_for_the_log(admin))
-        found = asyncio.create_task(
-            outcomes(appender, [one(tenant_id, state=b"x" * 744) for _ in range(20)])
-        )
+        rest = asyncio.create_task(outcomes(appender, callers))
         await soon(lambda: in_queue(appender) == 2)
     await first
-    refused = [each for each in await found if isinstance(each, Unavailable)]
+    found = await rest
+    refused = [each for each in found if isinstance(each, Unavailable)]
     assert len(refused) == 18
     assert len(stored(admin)) == 3
 
@@ -293,9 +291,8 @@ async def test_a_log_that_stays_locked_answers_unavailable_and_stores_nothing(
     impatient = Appender(database_url, "daybook_app")
     impatient.start()
     # when
-    with hold_log():
-        with pytest.raises(Unavailable) as caught:
-            await impatient.append(one(tenant_id))
+    with hold_log(), pytest.raises(Unavailable) as caught:
+        await impatient.append(one(tenant_id))
     # then
     assert caught.value.code == "unavailable"
     assert stored(admin) == []

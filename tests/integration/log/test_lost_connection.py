@@ -17,13 +17,12 @@ from domain import ids
 from domain.errors import OutcomeUnknown, Unavailable
 from domain.log.entry import Appended, Entry, Statement
 from projections.log import appender as appender_module
-from projections.log import queue
 from projections.log.appender import Appender
 from projections.log.queue import Request
 from tests.integration.log.conftest import HoldLog
 from tests.support.builders import an_entry
 from tests.support.network import Network
-from tests.support.waiting import eventually, soon, waiting_for_the_log
+from tests.support.waiting import soon, waiting_for_the_log
 
 Admin = psycopg.Connection[Any]
 
@@ -144,8 +143,7 @@ async def test_the_lost_call_commits_after_the_connection_is_gone(
     tenant_id: UUID,
 ) -> None:
     request = request_of(an_entry(tenant_id))
-    # given: a call that waits for the log, in a server that would not notice its loss
-    admin.execute("alter role daybook_app reset all")
+    # given: a call that waits for the log; its server looks after its client every 2 s
     with hold_log():
         caller = asyncio.create_task(appender.append(request))
         await soon(lambda: waiting_for_the_log(admin))
@@ -157,14 +155,11 @@ async def test_the_lost_call_commits_after_the_connection_is_gone(
 
 
 async def test_a_group_that_was_lost_is_settled_request_by_request(
-    appender: Appender,
-    admin: Admin,
-    hold_log: HoldLog,
-    tenant_id: UUID,
+    appender: Appender, admin: Admin, hold_log: HoldLog, tenant_id: UUID
 ) -> None:
-    # given: a group of plain, repeated, conflicting and chosen-id requests
+    # given: a group of plain, rival and repeated requests, waiting for the log
     chosen = an_entry(tenant_id, event_id="chosen-id-1", fingerprint=b"f")
-    requests = [
+    group = [
         plain(an_entry(tenant_id)),
         plain(an_entry(tenant_id, stream="door", expected_version=0)),
         plain(an_entry(tenant_id, stream="door", expected_version=0)),
@@ -172,22 +167,16 @@ async def test_a_group_that_was_lost_is_settled_request_by_request(
         plain(chosen),
     ]
     with hold_log():
-        first = asyncio.create_task(appender.append(plain(an_entry(tenant_id))))
+        call = asyncio.create_task(asyncio.to_thread(appender._append_group, group))
+        backends = await soon(lambda: waiting_for_the_log(admin))
+        # when
+        kill(admin, backends)
         await soon(lambda: waiting_for_the_log(admin))
-        calls = [asyncio.create_task(appender.append(each)) for each in requests]
-        await soon(lambda: appender._queue._bytes)
-    # when: the first is through and the rest's backend is killed
-    await first
-    found = await asyncio.gather(*calls, return_exceptions=True)
+    outcomes = await call
     # then
-    assert [type(outcome).__name__ for outcome in found] == [
-        "list",
-        "list",
-        "VersionConflict",
-        "list",
-        "list",
-    ]
-    assert len(stored(admin)) == 4
+    kinds = [type(outcome).__name__ for outcome in outcomes]
+    assert kinds == ["list", "list", "VersionConflict", "list", "list"]
+    assert stored(admin) == [group[n].entries[0].event_id for n in (0, 1, 3)]
 
 
 async def test_a_command_that_came_in_after_all_is_a_success(
@@ -290,32 +279,22 @@ def test_a_server_that_is_not_there(
     nowhere.close()
 
 
-def test_what_cannot_be_settled_in_time_is_unknown_for_all_at_once(
+async def test_what_cannot_be_settled_in_time_is_unknown_for_all_at_once(
     appender: Appender,
     network: Network,
     admin: Admin,
     hold_log: HoldLog,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # given: a group of twenty in a call
+    # given: a call for twenty, of which each might be settled alone
     monkeypatch.setattr(appender_module, "SETTLE_SECONDS", 0.5)
-    errors: list[str] = []
-
-    def call() -> None:
-        entry = an_entry(ids.new(), fingerprint=b"f")
-        with pytest.raises(Unavailable) as caught:
-            appender.submit(plain(entry))
-        errors.append(caught.value.code)
-
-    callers = [threading.Thread(target=call) for _ in range(20)]
+    group = [plain(an_entry(ids.new(), fingerprint=b"f")) for _ in range(20)]
     with hold_log():
-        for caller in callers:
-            caller.start()
-        eventually(lambda: waiting_for_the_log(admin))
+        call = asyncio.create_task(asyncio.to_thread(appender._append_group, group))
+        await soon(lambda: waiting_for_the_log(admin))
         # when: the database is gone for good
         network.shut()
         # then: one time limit holds for all of them, not one for each
-        for caller in callers:
-            caller.join(timeout=queue.QUEUE_SECONDS + 3)
-    assert len(errors) == 20
-    assert "outcome_unknown" in errors
+        async with asyncio.timeout(5):
+            outcomes = await call
+    assert [type(outcome) for outcome in outcomes] == [OutcomeUnknown] * 20

@@ -1,0 +1,54 @@
+"""The composition root of the HTTP process: settings in, an ASGI application out."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+
+from api import docs, errors, guards, health, openapi
+from api.edge import Edge
+from api.log import routes as log
+from api.request import ApiRequest
+from api.services import opened
+from api.settings import ApiSettings
+from api.tenancy import routes as tenancy
+from api.webhooks import deliveries, event_types
+from api.webhooks import routes as webhooks
+from projections.settings import read
+
+# What a body may have unless its route says otherwise.
+BODY_BYTES = 64 * 1024
+CONTEXTS = (log, webhooks, deliveries, event_types, tenancy)
+
+
+def create() -> Litestar:
+    """The application with the settings of the environment, for `api.app:create`."""
+    return create_app(read(ApiSettings, os.environ))
+
+
+def create_app(settings: ApiSettings) -> Litestar:
+    """The application. It begins to connect when the server starts it."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with opened(settings) as services:
+            app.state.services = services
+            yield
+
+    contexts = [handler for context in CONTEXTS for handler in context.HANDLERS]
+    app = Litestar(
+        [*contexts, *health.HANDLERS, *docs.HANDLERS, *openapi.HANDLERS],
+        guards=[guards.authorise],
+        exception_handlers=errors.HANDLERS,
+        lifespan=[lifespan],
+        request_class=ApiRequest,
+        request_max_body_size=BODY_BYTES,
+        # Ours is made from the operations: Litestar's knows neither our errors nor
+        # bodies that it does not read itself.
+        openapi_config=None,
+        logging_config=None,
+    )
+    app.state.openapi = openapi.document(app.routes)
+    app.asgi_handler = Edge(app.asgi_handler)
+    return app

@@ -1,0 +1,1 @@
+"""The API of the log: publishing events and reading them."""

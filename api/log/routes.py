@@ -1,0 +1,130 @@
+"""Events: publish one or many, list them, read one."""
+
+from litestar import Response, get, post
+
+from api import answers, filters
+from api.log import listing, publishing
+from api.log.schemas import (
+    DeliveryState,
+    EventPage,
+    EventQuery,
+    EventWithDeliveries,
+    PublishBatch,
+    Published,
+    PublishedBatch,
+    PublishEvent,
+)
+from api.operation import operation
+from api.request import ApiRequest
+from domain import grammar, ids
+from domain.errors import Invalid, NotFound
+from domain.ids import DeliveryKey
+from projections.log import views
+
+MOST_DELIVERIES = 100
+_REPLAYED = {"Idempotent-Replayed": "true"}
+
+
+@post(
+    "/api/v1/events",
+    request_max_body_size=publishing.EVENT_BYTES,
+    **operation(
+        "Publish an event",
+        scopes=["events:write"],
+        body=PublishEvent,
+        answers={202: Published, 200: Published},
+    ),
+)
+async def publish_event(request: ApiRequest) -> Response[bytes]:
+    """The answer comes after the commit: the event is in the log."""
+    sent = publishing.event(await request.raw())
+    entry = publishing.entry(sent, request.caller)
+    [receipt] = await request.services.append([entry])
+    headers = answers.position(receipt.position)
+    headers["Location"] = f"/api/v1/events/{entry.event_id}"
+    shown = publishing.published(entry, receipt)
+    if receipt.replayed:
+        return answers.json(shown, headers=headers | _REPLAYED)
+    return answers.json(shown, status=202, headers=headers)
+
+
+@post(
+    "/api/v1/events/batch",
+    request_max_body_size=publishing.BATCH_BYTES,
+    **operation(
+        "Publish events in order, all or none",
+        scopes=["events:write"],
+        body=PublishBatch,
+        answers={202: PublishedBatch},
+    ),
+)
+async def publish_batch(request: ApiRequest) -> Response[bytes]:
+    """One problem lists every bad event, or all are in the log."""
+    sent = publishing.batch(await request.raw())
+    entries = [publishing.entry(event, request.caller) for event in sent]
+    receipts = await request.services.append(entries)
+    last = max(receipt.position for receipt in receipts)
+    return answers.json(
+        publishing.published_batch(entries, receipts),
+        status=202,
+        headers=answers.position(last),
+    )
+
+
+@get(
+    "/api/v1/events",
+    **operation(
+        "List events in log order",
+        scopes=["events:read"],
+        query=EventQuery,
+        answers={200: EventPage},
+    ),
+)
+async def list_events(request: ApiRequest) -> Response[bytes]:
+    """Without `type` Daybook's own events are left out; `type=daybook.*` names them."""
+    query = request.parameters(EventQuery)
+    filters.check(
+        types=query.type, streams=query.stream, since=query.since, until=query.until
+    )
+    if query.subject is not None:
+        if faults := grammar.check_subject(query.subject, "subject"):
+            raise Invalid([fault._replace(parameter=True) for fault in faults])
+    paging = request.paging(query)
+    tenant_id = request.caller.tenant_id
+    async with request.services.database.tenant(tenant_id) as connection:
+        return answers.json(await listing.page(connection, tenant_id, query, paging))
+
+
+@get(
+    "/api/v1/events/{event_id:str}",
+    **operation(
+        "Read one event and what became of it",
+        scopes=["events:read"],
+        answers={200: EventWithDeliveries},
+    ),
+)
+async def get_event(request: ApiRequest, event_id: str) -> Response[bytes]:
+    """With the states of its newest 100 deliveries."""
+    if grammar.check_event_id(event_id):
+        raise NotFound
+    tenant_id = request.caller.tenant_id
+    async with request.services.database.tenant(tenant_id) as connection:
+        event = await views.event(connection, tenant_id, event_id)
+        if event is None:
+            raise NotFound
+        found = await views.deliveries(
+            connection, tenant_id, event.position, MOST_DELIVERIES
+        )
+    deliveries = [
+        DeliveryState(
+            ids.delivery(DeliveryKey(row.position, row.number, row.replay)),
+            ids.encode("wh", row.webhook_id),
+            row.state,
+        )
+        for row in found
+    ]
+    shown = listing.shown(event)
+    return answers.json(EventWithDeliveries(**shown, deliveries=deliveries))
+
+
+HANDLERS = (publish_event, publish_batch, list_events, get_event)

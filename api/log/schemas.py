@@ -1,0 +1,155 @@
+"""What is sent to publish events, and how events are shown."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from api.pagination import PageQuery
+from api.shapes import (
+    MOST_INTEGER,
+    Actor,
+    DeliveryId,
+    EventId,
+    PositionIn,
+    Time,
+    TimeIn,
+    WebhookId,
+)
+
+MOST_EVENTS = 1000  # in a batch
+
+# JSON that is kept byte for byte, so it is never decoded into values and encoded again.
+_Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+_Metadata = Annotated[
+    Raw,
+    Meta(
+        description="up to 50 members and 8 KiB; any JSON values",
+        extra_json_schema={"type": ["object", "null"]},
+    ),
+]
+_Type = Annotated[
+    str, Meta(description="words of `A-Za-z0-9_-` joined by dots, 128 characters")
+]
+_Stream = Annotated[
+    str, Meta(description="segments of `A-Za-z0-9._~:@+=-` joined by `/`")
+]
+
+
+class PublishEvent(Struct, kw_only=True, forbid_unknown_fields=True):
+    """An event to publish."""
+
+    type: _Type
+    data: _Object
+    stream: Annotated[
+        _Stream | None, Meta(description="left out: a stream of its own")
+    ] = None
+    id: Annotated[
+        str | None,
+        Meta(description="8 to 64 of `A-Za-z0-9_-`, unique for ever; repeats are safe"),
+    ] = None
+    source: str | None = None
+    expected_version: Annotated[
+        Annotated[int, Meta(ge=0, le=MOST_INTEGER)] | None,
+        Meta(description="refuse unless the stream is at this version; 0: new"),
+    ] = None
+    subject: Annotated[str | None, Meta(description="what or whom it is about")] = None
+    occurred_at: TimeIn | None = None
+    metadata: _Metadata = msgspec.field(default_factory=Raw)
+    correlation_id: str | None = None
+    causation_id: Annotated[
+        str | None, Meta(description="the event that led to this one")
+    ] = None
+
+
+class PublishBatch(Struct, forbid_unknown_fields=True):
+    """Events to publish in order, all or none."""
+
+    events: Annotated[list[PublishEvent], Meta(min_length=1, max_length=MOST_EVENTS)]
+
+
+class Published(Struct):
+    """An event is in the log."""
+
+    id: EventId
+    position: int
+    stream: str
+    version: int
+    recorded_at: Time
+
+
+class PublishedInBatch(Published):
+    """The same; `replayed` when it had been there before."""
+
+    replayed: bool
+
+
+class PublishedBatch(Struct):
+    """All events of a batch are in the log, in the order they were sent."""
+
+    events: list[PublishedInBatch]
+
+
+class Event(Struct, kw_only=True):
+    """An event as it was recorded."""
+
+    id: EventId
+    position: int
+    type: str
+    stream: str
+    version: int
+    source: str
+    source_id: str | None = None
+    subject: str | None
+    data: _Object
+    metadata: _Object
+    occurred_at: Time
+    recorded_at: Time
+    actor: Actor
+    correlation_id: str | None
+    causation_id: str | None
+    depth: int
+
+
+class DeliveryState(Struct):
+    """What became of an event at one webhook."""
+
+    id: DeliveryId
+    webhook_id: WebhookId
+    state: str
+
+
+class EventWithDeliveries(Event):
+    """An event and its newest 100 deliveries."""
+
+    deliveries: list[DeliveryState]
+
+
+class EventPage(Struct):
+    """A page of events, read up to `position`."""
+
+    data: list[Event]
+    next: str | None
+    prev: str | None
+    position: int
+
+
+class EventQuery(PageQuery, kw_only=True, forbid_unknown_fields=True):
+    """Which events to list."""
+
+    after: Annotated[PositionIn | None, Meta(description="beyond this position")] = None
+    before: Annotated[PositionIn | None, Meta(description="below this position")] = None
+    type: Annotated[
+        list[str] | None, Meta(description="patterns of types; repeat for more")
+    ] = None
+    stream: Annotated[
+        list[str] | None, Meta(description="patterns of streams; repeat for more")
+    ] = None
+    subject: str | None = None
+    since: Annotated[
+        TimeIn | None, Meta(description="recorded then or later")
+    ] = None
+    until: Annotated[TimeIn | None, Meta(description="recorded before")] = None
+    order: Literal["asc", "desc"] = "asc"
+
+

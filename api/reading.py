@@ -1,0 +1,150 @@
+"""Reading what was sent: strictly, once, and with every wrong place named.
+
+Not by Litestar, which converts as it reads ("15" becomes 15) and skips what it does not
+know: here a body and a query string are what the contract says, or refused.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar, get_args, get_origin
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Raw, Struct
+
+from api.errors import WrongMediaType, escape, unknown
+from domain import json_text
+from domain.errors import Fault, Invalid
+
+S = TypeVar("S", bound=Struct)
+
+# `data` and its like stand one level down in a body, and may use all levels themselves.
+WRAPPED = json_text.MAX_DEPTH + 1
+
+_AT = re.compile(r" - at `(?P<path>.*)`$")
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_JSON = re.compile(rb"application/json(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
+
+
+def check_media_type(headers: Mapping[bytes, bytes]) -> None:
+    """Whether the body says that it is JSON; raises WrongMediaType."""
+    content_type = headers.get(b"content-type", b"")
+    if content_type != b"application/json" and not _JSON.fullmatch(content_type):
+        raise WrongMediaType
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise WrongMediaType("the body must not be compressed")
+
+
+def body(raw: bytes, kind: type[S], *, max_depth: int = WRAPPED) -> S:
+    """The body as a `kind`. Raises MalformedJson, or Invalid with all faults."""
+    json_text.check(raw, max_depth=max_depth)
+    try:
+        return decoder(kind).decode(raw)
+    except msgspec.ValidationError:
+        raise Invalid(faults(raw, kind)) from None
+
+
+def faults(raw: bytes, kind: type[Struct], at: str = "#") -> list[Fault]:
+    """Everything that keeps checked JSON from being a `kind`, member by member."""
+    sent = members(raw, at)
+    known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    found: list[Fault] = []
+    for name, value in sent.items():
+        if name in known:
+            found += mistyped(value, known[name].type, f"{at}/{name}")
+        else:
+            found.append(unknown(name, under=at))
+    for name, field in known.items():
+        if field.required and name not in sent:
+            found.append(Fault(f"{at}/{name}", "invalid", "it is required"))
+    return found
+
+
+def members(raw: bytes, at: str = "#") -> dict[str, Raw]:
+    """The members of checked JSON that must be an object. Raises Invalid."""
+    try:
+        return decoder(dict[str, Raw]).decode(raw)
+    except msgspec.ValidationError:
+        raise Invalid([Fault(at, "invalid", "expected an object")]) from None
+
+
+def mistyped(value: Raw, kind: Any, at: str) -> list[Fault]:
+    """Why a member's value cannot be a `kind`: msgspec names the first place."""
+    try:
+        decoder(kind).decode(value)
+    except msgspec.ValidationError as error:
+        return [_fault(error, at)]
+    return []
+
+
+def parameters(query_string: bytes, kind: type[S]) -> S:
+    """The query string as a `kind`; a list is a repeated parameter. Raises Invalid."""
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    sent: dict[str, list[str]] = {}
+    for name, value in pairs(query_string):
+        sent.setdefault(name, []).append(value)
+    values: dict[str, Any] = {}
+    found: list[Fault] = []
+    for name, texts in sent.items():
+        if name not in fields:
+            found.append(unknown(name, parameter=True))
+        else:
+            found += _convert(name, texts, fields[name].type, values)
+    if found:
+        raise Invalid(found)
+    return kind(**values)
+
+
+def pairs(query_string: bytes) -> list[tuple[str, str]]:
+    """The parameters in their order."""
+    return parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+
+
+@lru_cache(256)
+def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    """The decoder of a type, made once."""
+    return msgspec.json.Decoder(kind)
+
+
+def _convert(
+    name: str, texts: Sequence[str], kind: Any, values: dict[str, Any]
+) -> list[Fault]:
+    is_list = any(get_origin(part) is list for part in _alternatives(kind))
+    if len(texts) > 1 and not is_list:
+        return [Fault(name, "invalid", "it may be given once", parameter=True)]
+    try:
+        given: Any = list(texts) if is_list else texts[0]
+        values[name] = msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        return [Fault(name, "invalid", _detail(error), parameter=True)]
+    return []
+
+
+def _alternatives(kind: Any) -> Iterator[Any]:
+    """The types within Annotated and unions."""
+    if get_origin(kind) is list or not get_args(kind):
+        yield kind
+    else:
+        for part in get_args(kind):
+            yield from _alternatives(part)
+
+
+def _fault(error: msgspec.ValidationError, at: str) -> Fault:
+    match = _AT.search(str(error))
+    return Fault(at + _pointer(match["path"]) if match else at, "invalid", _detail(error))
+
+
+def _pointer(path: str) -> str:
+    """msgspec's `$.retry.delays[2]` as `/retry/delays/2`, as far as it names members."""
+    steps = []
+    rest = path.removeprefix("$")
+    while step := _STEP.match(rest):
+        steps.append("/" + escape(step[1] or step[2]))
+        rest = rest[step.end() :]
+    return "".join(steps)
+
+
+def _detail(error: msgspec.ValidationError) -> str:
+    text = _AT.sub("", str(error)).replace("`", "")
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,57 @@
+"""A request as routes see it: who asks, what was sent, and what there is to work with."""
+
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+from msgspec import Struct
+
+from api import reading
+from api.authentication import Caller
+from api.pagination import PageQuery, Paging
+from api.services import Services
+
+S = TypeVar("S", bound=Struct)
+
+
+class ApiRequest(Request[Any, Caller, State]):
+    """Litestar's request with what is ours."""
+
+    @property
+    def services(self) -> Services:
+        """What the process has opened."""
+        services: Services = self.app.state.services
+        return services
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks, as the guard found out."""
+        return self.auth
+
+    async def raw(self) -> bytes:
+        """The body, which says that it is JSON. Raises WrongMediaType."""
+        reading.check_media_type(dict(self.scope["headers"]))
+        return await self.body()
+
+    async def read(self, kind: type[S]) -> S:
+        """The body as a `kind`. Raises WrongMediaType, MalformedJson, Invalid."""
+        return reading.body(await self.raw(), kind)
+
+    async def read_if_any(self, kind: type[S]) -> S:
+        """The same where a body may be left out: then everything is its default."""
+        return await self.read(kind) if await self.body() else kind()
+
+    def parameters(self, kind: type[S]) -> S:
+        """The query string as a `kind`. Raises Invalid."""
+        return reading.parameters(self.scope["query_string"], kind)
+
+    def paging(self, query: PageQuery) -> Paging:
+        """The page that is asked for. Raises CursorInvalid."""
+        filters = sorted(
+            pair
+            for pair in reading.pairs(self.scope["query_string"])
+            if pair[0] not in ("cursor", "limit")
+        )
+        whose = [str(self.caller.tenant), self.scope["path"], filters]
+        return Paging(self.services.cursors, msgspec.json.encode(whose), query)

@@ -1,0 +1,71 @@
+"""What routes work with, opened when the process starts and closed when it ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+from uuid import UUID
+
+from api.authentication import Authenticator
+from api.pagination import Cursors
+from api.settings import ApiSettings
+from domain.application import Log
+from domain.log.entry import Appended, Entry
+from projections.log import views
+from projections.log.queue import Request
+from projections.log.recorder import LogFactory, environment
+from projections.postgres import Database
+from projections.vault import Vault
+
+# With the appender's connection, its notifier's and the recorder's two: 8 a process.
+TENANT_CONNECTIONS, OPERATOR_CONNECTIONS = 3, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a route may reach for."""
+
+    settings: ApiSettings
+    log: Log
+    database: Database  # one tenant's rows
+    operator: Database  # tenants, keys and figures
+    vault: Vault
+    cursors: Cursors
+    authenticator: Authenticator
+
+    async def append(self, entries: Sequence[Entry]) -> list[Appended]:
+        """Into the log, all or none; returns after the commit. Raises DomainError."""
+        appender = cast(LogFactory, self.log.factory).appender
+        return await appender.append(Request(entries))
+
+    async def head(self, tenant_id: UUID) -> int:
+        """The last position of the tenant's log."""
+        async with self.database.tenant(tenant_id) as connection:
+            return await views.head(connection, tenant_id)
+
+
+@asynccontextmanager
+async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
+    """The services of one process. On the way out, what waits for the log is appended."""
+    url = settings.database_url
+    vault = Vault(settings.secret_keys)
+    database = Database(url, "daybook_app", "api", size=TENANT_CONNECTIONS)
+    operator = Database(
+        url, "daybook_operator", "api operator", size=OPERATOR_CONNECTIONS
+    )
+    async with AsyncExitStack() as stack:
+        for pool in (database, operator):
+            await pool.open()
+            stack.push_async_callback(pool.close)
+        log = Log(environment(url, "daybook_app"))
+        stack.push_async_callback(asyncio.to_thread, log.close)
+        yield Services(
+            settings=settings,
+            log=log,
+            database=database,
+            operator=operator,
+            vault=vault,
+            cursors=Cursors(settings.secret_keys),
+            authenticator=Authenticator(database, settings.operator_key),
+        )

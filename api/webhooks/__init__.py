@@ -1,0 +1,1 @@
+"""The API of webhooks: who wants which events, and what came of it."""

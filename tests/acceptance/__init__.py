@@ -1,0 +1,1 @@
+"""The product through its doors: HTTP in, webhook out, killed in between."""

@@ -1,0 +1,1 @@
+"""Long runs, commands of their own: `python3 start.py soak NAME`."""
