@@ -78,6 +78,27 @@ def mistyped(value: Raw, kind: Any, at: str) -> list[Fault]:
     return []
 
 
+def changes(
+    raw: bytes, kind: type[Struct], shown: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Fault]]:
+    """What checked JSON sets of a `kind`, by name, and what is wrong with the rest of it.
+
+    What is only shown may be sent back as it was: it is compared, and passed over.
+    """
+    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    values: dict[str, Any] = {}
+    found: list[Fault] = []
+    for name, value in members(raw).items():
+        if name not in fields:
+            if name not in shown or not _is_same(value, shown[name]):
+                found.append(unknown(name))
+        elif wrong := mistyped(value, fields[name], f"#/{name}"):
+            found += wrong
+        else:
+            values[name] = decoder(fields[name]).decode(value)
+    return values, found
+
+
 def parameters(query_string: bytes, kind: type[S]) -> S:
     """The query string as a `kind`; a list is a repeated parameter. Raises Invalid."""
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
@@ -105,6 +126,12 @@ def pairs(query_string: bytes) -> list[tuple[str, str]]:
 def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     """The decoder of a type, made once."""
     return msgspec.json.Decoder(kind)
+
+
+def _is_same(value: Raw, shown: Any) -> bool:
+    sent = decoder(Any).decode(value)
+    encode = msgspec.json.encode
+    return encode(sent, order="sorted") == encode(shown, order="sorted")
 
 
 def _convert(

@@ -11,6 +11,7 @@ from api import reading
 from api.authentication import Caller
 from api.pagination import PageQuery, Paging
 from api.services import Services
+from domain import json_text
 
 S = TypeVar("S", bound=Struct)
 
@@ -33,6 +34,12 @@ class ApiRequest(Request[Any, Caller, State]):
         """The body, which says that it is JSON. Raises WrongMediaType."""
         reading.check_media_type(dict(self.scope["headers"]))
         return await self.body()
+
+    async def checked(self) -> bytes:
+        """The body, as JSON that can be kept. Raises WrongMediaType, MalformedJson."""
+        raw = await self.raw()
+        json_text.check(raw, max_depth=reading.WRAPPED)
+        return raw
 
     async def read(self, kind: type[S]) -> S:
         """The body as a `kind`. Raises WrongMediaType, MalformedJson, Invalid."""

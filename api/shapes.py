@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime
 from typing import Annotated
+from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from domain import clock
-from domain.errors import Fault
+from domain import clock, ids
+from domain.errors import Fault, NotFound
 from domain.ids import LENGTH, Prefix
 from domain.log import entry
 
@@ -47,6 +48,14 @@ AttemptId = Annotated[str, Meta(pattern=pattern("att"))]
 KeyId = Annotated[str, Meta(pattern=pattern("key"))]
 TenantId = Annotated[str, Meta(pattern=pattern("ten"))]
 EventId = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{8,64}$")]
+
+
+def parse(prefix: Prefix, text: str) -> UUID:
+    """What an id in a path names; a malformed one is an absent one. Raises NotFound."""
+    try:
+        return ids.decode(prefix, text)
+    except ids.MalformedId:
+        raise NotFound from None
 
 
 def time(moment: datetime) -> str:

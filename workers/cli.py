@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psycopg
 import uvloop
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +28,31 @@ from workers.settings import WorkerSettings
 from workers.worker import Worker
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """What can be helped is told as a sentence that says how, not as a trace."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except HELPED as error:
+            raise click.ClickException(str(error)) from error
+        except psycopg.OperationalError as error:
+            raise click.ClickException(
+                f"the database does not answer: {error}"
+            ) from error
+
+
+HELPED = (
+    embedded.EmbeddedUnavailable,
+    runner.MigrationError,
+    serve.PortsTaken,
+    SettingsError,
+    startup.Refused,
+)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="daybook")
 def main() -> None:
     """An append-only event log in Postgres, and webhooks posted from it."""
@@ -60,10 +85,7 @@ def serve_command(host: str, port: int) -> None:
     logs.configure()
     url = _database_url()
     _run(startup.wait_and_check(url, "daybook_app"))
-    try:
-        sock = serve.listen(host, port)
-    except serve.PortsTaken as error:
-        raise click.ClickException(str(error)) from error
+    sock = serve.listen(host, port)
     http = serve.server()
     click.echo(f"http://{host}:{sock.getsockname()[1]}", err=True)
 
@@ -276,10 +298,4 @@ def _on_signals(stop: Any) -> None:
 
 
 def _run(work: Any) -> None:
-    """Run to the end; what can be helped is told as a sentence, not as a trace."""
-    try:
-        uvloop.run(work)
-    except (startup.Refused, SettingsError, runner.MigrationError) as error:
-        raise click.ClickException(str(error)) from error
-    except embedded.EmbeddedUnavailable as error:
-        raise click.ClickException(str(error)) from error
+    uvloop.run(work)

@@ -99,7 +99,7 @@ class Event(Struct, kw_only=True):
     stream: str
     version: int
     source: str
-    source_id: str | None = None
+    source_id: str | None
     subject: str | None
     data: _Object
     metadata: _Object

@@ -31,6 +31,16 @@ def of_streams(patterns: Iterable[str]) -> Ranges:
     return _merged([_stream_span(pattern) for pattern in patterns])
 
 
+def beyond(name: str) -> Ranges:
+    """All names after this one, in the order of bytes."""
+    return Ranges([name + _BELOW if name else ""], [_ABOVE])
+
+
+def up_to(name: str) -> Ranges:
+    """All names before this one."""
+    return Ranges([""], [name])
+
+
 def _type_spans(pattern: str) -> Sequence[tuple[str, str]]:
     if pattern == "*":
         ours = grammar.RESERVED

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,16 @@ def is_running(pid: int) -> bool:
     command = ["ps", "-o", "state=", "-p", str(pid)]
     answer = subprocess.run(command, check=False, capture_output=True, text=True)
     return answer.stdout.strip() not in ("", "Z")
+
+
+def wipe(folder: Path) -> None:
+    """Remove the folder under a running server, which still makes files in it."""
+
+    def is_gone() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    until(is_gone)
 
 
 def until(condition: Callable[[], object], seconds: float = 15) -> None:

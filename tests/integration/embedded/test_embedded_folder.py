@@ -16,6 +16,7 @@ from tests.integration.embedded.support import (
     server,
     show,
     until,
+    wipe,
 )
 from workers import embedded
 from workers.embedded import EmbeddedUnavailable, Lease
@@ -52,7 +53,7 @@ def test_no_permission_elsewhere_changes(
 def test_a_folder_made_again_starts_empty(folder: Path) -> None:
     with embedded.lease(folder) as held:
         old = server(folder)
-        shutil.rmtree(folder)
+        wipe(folder)
         until(lambda: not is_running(old["pid"]))  # it has lost its folder
         assert held.revive() != old["url"]
         assert data_of(held).exists()
@@ -74,7 +75,7 @@ def test_data_whose_folder_is_gone_is_removed_at_the_next_start(
 ) -> None:
     with embedded.lease(folder) as held:
         data, pid = data_of(held), server(folder)["pid"]
-        shutil.rmtree(folder)
+        wipe(folder)
         until(lambda: not is_running(pid))
     supervisor = server(database.folder)["supervisor"]
     os.kill(supervisor, signal.SIGKILL)

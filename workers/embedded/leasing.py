@@ -5,7 +5,7 @@
 
 Every process that needs the server holds a lease: a shared lock that the kernel frees
 when the process ends, however it ends. The first one starts a supervisor
-(`workers.embedded_supervisor`), which stops the server within a second after the last
+(`workers.embedded.supervisor`), which stops the server within a second after the last
 is gone. A killed Postgres comes back by itself at the same URL; if its supervisor was
 killed too, `revive` (or anybody's next lease) brings both back.
 """
@@ -20,9 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from workers import embedded_files as files
-from workers import embedded_home, embedded_port
-from workers.embedded_files import EmbeddedUnavailable, Folder
+from workers.embedded import files, home, port
+from workers.embedded.files import EmbeddedUnavailable, Folder
 
 __all__ = ["EmbeddedUnavailable", "Lease", "lease", "remove"]
 
@@ -52,7 +51,7 @@ def remove(folder: Path, *, timeout: float = 60.0) -> None:
             raise EmbeddedUnavailable(f"the server in {place.path} does not stop")
         time.sleep(files.TICK)
     try:
-        embedded_home.remove(place)
+        home.remove(place)
         place.remove()
     finally:
         os.close(lock)
@@ -127,7 +126,7 @@ class Lease:
         if not text or not self._has_supervisor():
             return False
         server = json.loads(text)
-        if not embedded_port.answers(server["port"]):
+        if not port.answers(server["port"]):
             return False
         self.url = server["url"]
         return text == files.read_text(self._folder.server)
@@ -162,9 +161,9 @@ class Lease:
         return True
 
     def _spawn(self, lock: int) -> None:
-        code = str(Path(__file__).parents[1])  # installed or not
+        code = str(Path(__file__).parents[2])  # installed or not
         path = os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-P", "-m", "workers.embedded_supervisor"]
+        command = [sys.executable, "-P", "-m", "workers.embedded.supervisor"]
         with self._folder.open_log() as log:
             started = subprocess.run(  # noqa: S603 - our own interpreter, no shell
                 [*command, str(self._folder.path), str(lock)],

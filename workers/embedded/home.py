@@ -22,10 +22,9 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from workers import embedded_files as files
-from workers import embedded_orphans as orphans
-from workers.embedded_binaries import Binaries
-from workers.embedded_files import EmbeddedUnavailable, Folder
+from workers.embedded import files, orphans
+from workers.embedded.binaries import Binaries
+from workers.embedded.files import EmbeddedUnavailable, Folder
 
 ACCOUNTS = ("postgres", "nobody")
 BUILTIN_LOCALE_SINCE = 17

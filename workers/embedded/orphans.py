@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from workers.embedded_files import TICK
+from workers.embedded.files import TICK
 
 GRACE = 0.5  # seconds in which server processes may leave by themselves
 GIVE_UP = 5.0  # seconds after which even SIGKILL is taken to have failed

@@ -34,7 +34,7 @@ class Folder:
         self.failure = self.path / "failure.txt"  # why the last start failed
         self.log = self.path / "server.log"
         self.old_log = self.path / "server.log.1"
-        self.data = self.path / "data"  # not for root, see embedded_home
+        self.data = self.path / "data"  # not for root, see home.py
         self.cluster = self.path / "cluster"  # root: which data directory is ours
 
     def make(self) -> None:

@@ -4,8 +4,8 @@ import secrets
 import socket
 from pathlib import Path
 
-from workers import embedded_files as files
-from workers.embedded_files import EmbeddedUnavailable, Folder
+from workers.embedded import files
+from workers.embedded.files import EmbeddedUnavailable, Folder
 
 HOST = "127.0.0.1"
 # Below the ports that outgoing connections get (from 32768 on Linux, 49152 on macOS).

@@ -1,6 +1,6 @@
 """The detached process that keeps one embedded Postgres: its parent, nurse and end.
 
-`python -m workers.embedded_supervisor FOLDER LOCK` is started by `workers.embedded`,
+`python -m workers.embedded.supervisor FOLDER LOCK` is started by `workers.embedded`,
 which hands over the supervisor's lock as an open descriptor. Its life: make the cluster
 if need be, start Postgres, start it again whenever it dies, stop it when nobody holds a
 lease. When this process is killed, the kernel tells Postgres to stop and frees the
@@ -19,12 +19,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from workers import embedded_binaries, embedded_home, embedded_orphans, embedded_port
-from workers import embedded_files as files
-from workers.embedded_files import EmbeddedUnavailable, Folder
+from workers.embedded import binaries, files, home, orphans, port
+from workers.embedded.files import EmbeddedUnavailable, Folder
 
 SETTINGS = {  # over the defaults of Postgres: fsync and its kin stay on
-    "listen_addresses": embedded_port.HOST,
+    "listen_addresses": port.HOST,
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
@@ -46,7 +45,7 @@ class Supervisor:
         self._folder = folder
         self._users = os.open(folder.users_lock, os.O_RDWR | os.O_CREAT, 0o600)
         self._told_to_stop = False
-        self._home = embedded_home.settle(folder)
+        self._home = home.settle(folder)
         self._binaries = self._prepare()
 
     def run(self) -> None:
@@ -59,24 +58,24 @@ class Supervisor:
             self._folder.server.unlink(missing_ok=True)
             postgres = self._start()
         self._folder.server.unlink(missing_ok=True)
-        embedded_orphans.stop(postgres.pid, lambda: postgres.poll() is not None)
+        orphans.stop(postgres.pid, lambda: postgres.poll() is not None)
 
     def _note_request(self, *_: object) -> None:
         self._told_to_stop = True
 
-    def _prepare(self) -> embedded_binaries.Binaries:
-        major = embedded_home.major(self._home)
-        binaries = embedded_binaries.find(major)
+    def _prepare(self) -> binaries.Binaries:
+        major = home.major(self._home)
+        found = binaries.find(major)
         if self._home.base:
-            binaries = embedded_binaries.copy_for_others(binaries, self._home.base)
+            found = binaries.copy_for_others(found, self._home.base)
         if major is None:
-            embedded_home.initialise(self._home, self._folder, binaries)
+            home.initialise(self._home, self._folder, found)
         if not files.read_text(self._folder.password):
             raise EmbeddedUnavailable(
                 f"{self._folder.password} is gone, and with it the way into the data: "
                 f"put it back, start anew with --reset, or {files.OWN_SERVER}"
             )
-        return binaries
+        return found
 
     # ---- starting -------------------------------------------------------------------
 
@@ -84,13 +83,13 @@ class Supervisor:
         """Postgres, ready and announced."""
         data = self._home.data
         for _ in range(ATTEMPTS):
-            embedded_orphans.stop_postmaster(data)
-            embedded_orphans.end_stragglers(data, adopted=True)
-            embedded_orphans.disown_pid_file(data)
-            port = embedded_port.choose(self._folder)
-            postgres = self._launch(port)
+            orphans.stop_postmaster(data)
+            orphans.end_stragglers(data, adopted=True)
+            orphans.disown_pid_file(data)
+            number = port.choose(self._folder)
+            postgres = self._launch(number)
             if self._becomes_ready(postgres):
-                self._announce(postgres.pid, port)
+                self._announce(postgres.pid, number)
                 return postgres
             if self._told_to_stop:
                 break
@@ -100,9 +99,9 @@ class Supervisor:
             f"{self._folder.log_tail()}\nClear the cause, or {files.OWN_SERVER}"
         )
 
-    def _launch(self, port: int) -> subprocess.Popen[bytes]:
+    def _launch(self, number: int) -> subprocess.Popen[bytes]:
         command: list[str | Path] = [self._binaries.folder / "postgres"]
-        command += ["-D", self._home.data, "-p", str(port)]
+        command += ["-D", self._home.data, "-p", str(number)]
         for name, value in SETTINGS.items():
             command += ["-c", f"{name}={value}"]
         return subprocess.Popen(  # noqa: S603 - binaries we found, no shell
@@ -115,17 +114,17 @@ class Supervisor:
     def _becomes_ready(self, postgres: subprocess.Popen[bytes]) -> bool:
         # No deadline: recovery takes what it takes. Callers have one each.
         while postgres.poll() is None:
-            if embedded_orphans.is_ready(self._home.data, postgres.pid):
+            if orphans.is_ready(self._home.data, postgres.pid):
                 return True
             time.sleep(files.TICK)
         return False
 
-    def _announce(self, pid: int, port: int) -> None:
+    def _announce(self, pid: int, number: int) -> None:
         password = files.read_text(self._folder.password)
         server = {
-            "url": f"postgresql://postgres:{password}@{embedded_port.HOST}:{port}/postgres",
+            "url": f"postgresql://postgres:{password}@{port.HOST}:{number}/postgres",
             "pid": pid,
-            "port": port,
+            "port": number,
             "bin": str(self._binaries.folder),
             "supervisor": os.getpid(),
         }

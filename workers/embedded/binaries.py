@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from workers import embedded_files as files
-from workers.embedded_files import OWN_SERVER, EmbeddedUnavailable
+from workers.embedded import files
+from workers.embedded.files import OWN_SERVER, EmbeddedUnavailable
 
 OLDEST = 15  # the major version the product is tested with
 DEBIAN = Path("/usr/lib/postgresql")

@@ -1,0 +1,137 @@
+"""Event types: what a tenant declared, what its log holds, and Daybook's own."""
+
+from uuid import UUID
+
+import msgspec
+from litestar import Response, get, put
+
+from api import answers, commands, reading
+from api.operation import operation
+from api.pagination import PageQuery, Paging
+from api.request import ApiRequest
+from api.webhooks import shown
+from api.webhooks.schemas import DeclareEventType, EventType, EventTypePage
+from domain import catalog, grammar
+from domain.errors import Invalid, NotFound
+from domain.log.entry import Context
+from domain.webhooks import commands as webhook_commands
+from projections.log import ranges
+from projections.log import views as log_views
+from projections.postgres import Connection
+from projections.webhooks import views
+
+PATH = "/api/v1/webhook-events"
+ONE = f"{PATH}/{{event_type:str}}"
+# Who may see events may see their types, and who makes webhooks must know what there is.
+READ = ["webhooks:read", "events:read"]
+_ALL = 2**31 - 1
+
+
+@get(
+    PATH,
+    **operation(
+        "List event types", scopes=READ, query=PageQuery, answers={200: EventTypePage}
+    ),
+)
+async def list_event_types(request: ApiRequest) -> Response[bytes]:
+    """By name: declared ones, those seen in the log, and Daybook's own."""
+    paging = request.paging(request.parameters(PageQuery))
+    tenant_id = request.caller.tenant_id
+    async with request.services.database.tenant(tenant_id) as connection:
+        rows = await views.event_types(connection, tenant_id)
+        declared = {row.type: row for row in rows}
+        names = await _names(connection, tenant_id, paging, set(declared))
+    found = paging.page(names, lambda name: [name])
+    data = [shown.event_type(name, declared.get(name)) for name in found.rows]
+    return answers.json(EventTypePage(data, found.next, found.prev))
+
+
+@get(ONE, **operation("Read an event type", scopes=READ, answers={200: EventType}))
+async def get_event_type(request: ApiRequest, event_type: str) -> Response[bytes]:
+    """One that is declared, or seen in the log, or Daybook's own."""
+    if grammar.check_type(event_type):
+        raise NotFound
+    tenant_id = request.caller.tenant_id
+    async with request.services.database.tenant(tenant_id) as connection:
+        declared = await views.event_type(connection, tenant_id, event_type)
+        if declared is None and event_type not in catalog.EVENTS:
+            within = ranges.of_types([event_type])
+            if not await log_views.types_within(connection, tenant_id, within, 1):
+                raise NotFound
+    return answers.json(shown.event_type(event_type, declared))
+
+
+@put(
+    ONE,
+    **operation(
+        "Declare an event type",
+        scopes=["types:write"],
+        body=DeclareEventType,
+        answers={200: EventType},
+    ),
+)
+async def declare_event_type(request: ApiRequest, event_type: str) -> Response[bytes]:
+    """Replaces all that was declared; what is left out goes back to its default."""
+    raw = await request.checked()
+    if faults := grammar.check_published_type(event_type, "event_type"):
+        raise Invalid([fault._replace(parameter=True) for fault in faults])
+    tenant_id, log = request.caller.tenant_id, request.services.log
+    async with request.services.database.tenant(tenant_id) as connection:
+        before = await views.event_type(connection, tenant_id, event_type)
+    sent = _read(raw, shown.event_type(event_type, before))
+
+    def declare(context: Context) -> None:
+        webhook_commands.declare(
+            log,
+            context,
+            tenant_id,
+            event_type,
+            description=sent.description,
+            example=sent.example,
+            deprecated=bool(sent.deprecated),
+        )
+
+    context = await commands.run(request.caller, declare)
+    position = context.position or await request.services.head(tenant_id)
+    async with request.services.database.tenant(tenant_id) as connection:
+        after = await views.event_type(connection, tenant_id, event_type)
+    return answers.json(
+        shown.event_type(event_type, after), headers=answers.position(position)
+    )
+
+
+def _read(raw: bytes, before: EventType) -> DeclareEventType:
+    """What is declared; what is only shown may be sent back as it was."""
+    values, faults = reading.changes(
+        raw, DeclareEventType, msgspec.structs.asdict(before)
+    )
+    description = values.get("description")
+    if description is not None:
+        faults += grammar.check_description(description)
+    if faults:
+        raise Invalid(faults)
+    return DeclareEventType(**values)
+
+
+async def _names(
+    connection: Connection, tenant_id: UUID, paging: Paging, declared: set[str]
+) -> list[str]:
+    """The next names from the key on, nearest first.
+
+    Onwards it grows with the page. Backwards it grows with the names before the key: those
+    of the log can be walked in one direction only.
+    """
+    key = str(paging.key[0]) if paging.key else ""
+    within = ranges.up_to(key) if paging.backwards else ranges.beyond(key)
+    limit = _ALL if paging.backwards else paging.fetch
+    seen = await log_views.types_within(connection, tenant_id, within, limit)
+    others = {
+        name
+        for name in declared | set(catalog.EVENTS)
+        if (name < key if paging.backwards else name > key)
+    }
+    names = sorted(others.union(seen), reverse=paging.backwards)
+    return names[: paging.fetch]
+
+
+HANDLERS = (list_event_types, get_event_type, declare_event_type)

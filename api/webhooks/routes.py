@@ -1,0 +1,227 @@
+"""Webhooks: make, read, change, enable, disable, delete, try out."""
+
+import msgspec
+from litestar import Response, delete, get, patch, post, put
+
+from api import answers, commands, shapes
+from api.operation import operation
+from api.pagination import PageQuery
+from api.request import ApiRequest
+from api.webhooks import changes, settings, shown, trial
+from api.webhooks.schemas import (
+    Attempt,
+    DisableWebhook,
+    Nothing,
+    SendTest,
+    TestUnanswered,
+    Webhook,
+    WebhookChanges,
+    WebhookPage,
+    WebhookSettings,
+)
+from domain import grammar, ids
+from domain.errors import Invalid
+from domain.log.entry import Context
+from domain.webhooks import commands as webhook_commands
+from domain.webhooks import signing
+from domain.webhooks.subscription import Subscription
+from projections.vault import webhook_place
+from projections.webhooks import views
+from projections.webhooks.inline import secret_rider
+
+PATH = "/api/v1/webhooks"
+ONE = f"{PATH}/{{webhook_id:str}}"
+READ, WRITE = ["webhooks:read"], ["webhooks:write"]
+
+
+@post(
+    PATH,
+    **operation(
+        "Create a webhook",
+        scopes=WRITE,
+        body=WebhookSettings,
+        answers={201: Webhook},
+    ),
+)
+async def create_webhook(request: ApiRequest) -> Response[bytes]:
+    """It is owed what is published from now on. `secret` is shown this once."""
+    services, tenant_id = request.services, request.caller.tenant_id
+    development = services.settings.development
+    wanted = settings.read(
+        await request.checked(), base={}, shown={}, development=development
+    )
+    webhook_id, secret = ids.new(), signing.new_secret()
+    sealed = services.vault.seal(secret, webhook_place(tenant_id, webhook_id, 1))
+
+    def create(context: Context) -> None:
+        webhook_commands.create(
+            services.log,
+            context,
+            tenant_id,
+            webhook_id,
+            wanted,
+            development=development,
+        )
+
+    rider = secret_rider(tenant_id, webhook_id, 1, sealed)
+    context = await commands.run(request.caller, create, riders=[rider])
+    return await changes.answer(
+        request,
+        webhook_id,
+        context.position or 0,
+        status=201,
+        secret=signing.format_secret(secret),
+    )
+
+
+@get(
+    PATH,
+    **operation(
+        "List webhooks", scopes=READ, query=PageQuery, answers={200: WebhookPage}
+    ),
+)
+async def list_webhooks(request: ApiRequest) -> Response[bytes]:
+    """Oldest first."""
+    paging = request.paging(request.parameters(PageQuery))
+    tenant_id = request.caller.tenant_id
+    async with request.services.database.tenant(tenant_id) as connection:
+        rows = await views.webhooks(
+            connection,
+            tenant_id,
+            paging.key[0] if paging.key else None,
+            limit=paging.fetch,
+            backwards=paging.backwards,
+        )
+    found = paging.page(rows, lambda row: [row.number])
+    data = [shown.webhook(row) for row in found.rows]
+    return answers.json(WebhookPage(data, found.next, found.prev))
+
+
+@get(ONE, **operation("Read a webhook", scopes=READ, answers={200: Webhook}))
+async def get_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+    """`ETag` is its version."""
+    webhook = await changes.found(request, shapes.parse("wh", webhook_id))
+    return answers.json(shown.webhook(webhook), headers=changes.etag(webhook))
+
+
+@put(
+    ONE,
+    **operation(
+        "Replace a webhook's settings",
+        scopes=WRITE,
+        body=WebhookSettings,
+        answers={200: Webhook},
+    ),
+)
+async def replace_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+    """What is left out goes back to its default."""
+    return await _configure(request, webhook_id, keep=False)
+
+
+@patch(
+    ONE,
+    **operation(
+        "Change some of a webhook's settings",
+        scopes=WRITE,
+        body=WebhookChanges,
+        answers={200: Webhook},
+    ),
+)
+async def change_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+    """What is left out stays; null goes back to the default."""
+    return await _configure(request, webhook_id, keep=True)
+
+
+@delete(ONE, **operation("Delete a webhook", scopes=WRITE, answers={204: None}))
+async def delete_webhook(request: ApiRequest, webhook_id: str) -> Response[None]:
+    """Cancels what it is owed; the history of its deliveries stays."""
+    one = shapes.parse("wh", webhook_id)
+    position = await changes.change(request, one, lambda seen: Subscription.delete)
+    return Response(None, status_code=204, headers=answers.position(position))
+
+
+@post(
+    f"{ONE}/enable",
+    **operation(
+        "Enable a webhook", scopes=WRITE, body=Nothing, answers={200: Webhook}
+    ),
+)
+async def enable_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+    """It is sent everything that waited, in order. Repeatable."""
+    await request.read_if_any(Nothing)
+    one = shapes.parse("wh", webhook_id)
+    position = await changes.change(request, one, lambda seen: Subscription.enable)
+    return await changes.answer(request, one, position)
+
+
+@post(
+    f"{ONE}/disable",
+    **operation(
+        "Disable a webhook",
+        scopes=WRITE,
+        body=DisableWebhook,
+        answers={200: Webhook},
+    ),
+)
+async def disable_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+    """Nothing more is attempted; what it is owed waits. Repeatable."""
+    note = (await request.read_if_any(DisableWebhook)).reason
+    if note is not None and (faults := grammar.check_description(note, "#/reason")):
+        raise Invalid(faults)
+
+    def disable(webhook: Subscription) -> None:
+        webhook.disable("manual", note)
+
+    one = shapes.parse("wh", webhook_id)
+    position = await changes.change(request, one, lambda seen: disable)
+    return await changes.answer(request, one, position)
+
+
+@post(
+    f"{ONE}/test",
+    **operation(
+        "Send a test delivery",
+        scopes=WRITE,
+        body=SendTest,
+        answers={200: Attempt, 202: TestUnanswered},
+    ),
+)
+async def test_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+    """Sent now, disabled or not; not in the log, no retry, in no figure."""
+    sent = await request.read_if_any(SendTest)
+    trial.check(sent)
+    webhook = await changes.found(request, shapes.parse("wh", webhook_id))
+    outcome = await trial.send(request, webhook, sent)
+    status = 200 if isinstance(outcome, Attempt) else 202
+    return answers.json(outcome, status=status)
+
+
+async def _configure(
+    request: ApiRequest, webhook_id: str, *, keep: bool
+) -> Response[bytes]:
+    one, raw = shapes.parse("wh", webhook_id), await request.checked()
+
+    def decide(seen: views.Webhook) -> changes.Act:
+        wanted = settings.read(
+            raw,
+            base=settings.current(seen) if keep else {},
+            shown=msgspec.to_builtins(shown.webhook(seen)),
+            development=request.services.settings.development,
+        )
+        return lambda webhook: webhook.configure(wanted)
+
+    position = await changes.change(request, one, decide)
+    return await changes.answer(request, one, position)
+
+
+HANDLERS = (
+    create_webhook,
+    list_webhooks,
+    get_webhook,
+    replace_webhook,
+    change_webhook,
+    delete_webhook,
+    enable_webhook,
+    disable_webhook,
+    test_webhook,
+)

@@ -1,0 +1,152 @@
+"""Rows in their public shapes; what is not built yet has the value it behaves like."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from api import shapes
+from api.webhooks.schemas import (
+    Attempt,
+    AttemptRequest,
+    AttemptResponse,
+    Delivery,
+    DeliveryWithAttempts,
+    Disabled,
+    EventType,
+    Webhook,
+)
+from domain import grammar, ids
+from projections.webhooks import deliveries, views
+
+
+def webhook(row: views.Webhook, secret: str | None = None) -> Webhook:
+    """A webhook; its secret only when it has just been made."""
+    return Webhook(
+        id=ids.encode("wh", row.webhook_id),
+        url=row.url,
+        name=row.name,
+        description=row.description,
+        event_types=row.event_types,
+        streams=["*"],
+        filter=None,
+        format="standard",
+        signing=["v1"],
+        headers={},
+        retry=row.retry,
+        timeout_seconds=row.timeout_seconds,
+        rate_per_second=None,
+        max_in_flight=row.max_in_flight,
+        ordering="none",
+        disable_after=None,
+        keep_response=False,
+        metadata=row.metadata,
+        state="active" if row.state == "active" else "disabled",
+        health="failing" if row.is_failing else "ok",
+        disabled=_disabled(row),
+        version=row.version,
+        created_by=shapes.actor(row.created_by),
+        created_at=shapes.time(row.created_at),
+        updated_at=shapes.time(row.updated_at),
+        secret=secret,
+    )
+
+
+def delivery(row: deliveries.Delivery) -> Delivery:
+    """A delivery without its attempts."""
+    return Delivery(
+        id=ids.delivery(row.key),
+        webhook_id=ids.encode("wh", row.webhook_id),
+        webhook_version=row.webhook_version,
+        event_id=row.event_id,
+        type=row.type,
+        stream=row.stream,
+        position=row.position,
+        sequence=row.sequence,
+        replay_id=None,
+        state=row.state,
+        attempt_count=row.attempts,
+        next_attempt_at=shapes.time_or_none(row.next_attempt_at),
+        status_code=row.status_code,
+        error=row.error,
+        created_at=shapes.time(row.recorded_at),
+        finished_at=shapes.time_or_none(row.finished_at),
+    )
+
+
+def delivery_with_attempts(
+    row: deliveries.Delivery, attempts: Sequence[deliveries.Attempt]
+) -> DeliveryWithAttempts:
+    """A delivery with what was tried."""
+    return DeliveryWithAttempts(
+        **msgspec.structs.asdict(delivery(row)),
+        attempts=[attempt(one, row) for one in attempts],
+    )
+
+
+def attempt(row: deliveries.Attempt, of: deliveries.Delivery) -> Attempt:
+    """One HTTP request of a delivery."""
+    return Attempt(
+        id=ids.attempt(of.key._replace(number=row.number)),
+        delivery_id=ids.delivery(of.key),
+        number=row.number,
+        trigger=row.trigger,
+        started_at=shapes.time(row.started_at),
+        duration_ms=None if row.duration_ms is None else round(row.duration_ms, 1),
+        status_code=row.status_code,
+        error=row.error,
+        detail=row.detail,
+        retry_after_seconds=row.retry_after_seconds,
+        request=AttemptRequest(
+            headers=_request_headers(row, of),
+            body_bytes=row.body_bytes,
+            body_sha256=row.body_sha256.hex() if row.body_sha256 else None,
+        ),
+        response=AttemptResponse(
+            headers=row.response_headers or {},
+            body_bytes=row.response_bytes,
+            snippet=None,
+        ),
+    )
+
+
+def event_type(name: str, row: views.EventType | None) -> EventType:
+    """A type of event, declared or not."""
+    return EventType(
+        type=name,
+        description=row.description if row else None,
+        schema=None,
+        schema_version=None,
+        example=row.example if row else None,
+        deprecated=bool(row and row.deprecated),
+        declared=row is not None,
+        system=grammar.is_reserved(name),
+    )
+
+
+
+
+def _disabled(row: views.Webhook) -> Disabled | None:
+    if row.disabled_at is None or row.disabled_position is None:
+        return None
+    return Disabled(
+        at=shapes.time(row.disabled_at),
+        reason=row.disabled_reason or "manual",
+        position=row.disabled_position,
+    )
+
+
+def _request_headers(
+    row: deliveries.Attempt, of: deliveries.Delivery
+) -> dict[str, str]:
+    """They are functions of the delivery, so they are not kept; nor is the signature."""
+    headers = {
+        "webhook-id": of.event_id,
+        "webhook-timestamp": str(int(row.started_at.timestamp())),
+        "daybook-type": of.type,
+        "daybook-position": str(of.position),
+        "daybook-delivery": ids.delivery(of.key),
+        "daybook-attempt": str(row.number),
+    }
+    if of.sequence is not None:
+        headers["daybook-sequence"] = str(of.sequence)
+    return headers

@@ -1,0 +1,819 @@
+-- The whole schema as it stands, for reading. Databases are made from the numbered files,
+-- by `daybook migrate`; a test holds the two together. See schema.py for how this one is
+-- written.
+
+-- Which of the numbered files a database has.
+create table if not exists public.schema_migrations (
+    version text primary key,
+    name text not null,
+    sha256 text not null,
+    applied_at timestamptz not null default clock_timestamp()
+);
+
+
+-- 0001 roles ----------------------------------------------------------------------------
+
+begin;
+
+-- The roles, and the schema that everything lives in.
+--
+-- Roles belong to the whole server, so another database of Daybook's may have made them
+-- already, perhaps in this very moment: both are fine. All are NOLOGIN; the one login is a
+-- member and each connection pool names its role when it connects.
+--
+--   daybook_owner     owns tables; used by migrations only
+--   daybook_log       owns log_append; alone may insert into the log
+--   daybook_app       the API for one tenant: sees rows of app.tenant_id, fails closed
+--   daybook_operator  the operator's calls: tenants and keys, no tenant's data
+--   daybook_worker    projections and deliveries: the policies that name it, over tenants
+--
+-- A superuser may take on any role. Another login is made a member, which until Postgres 15
+-- is enough to use a role and to take it on; from 16 on both are said in the grant, and who
+-- made a role is its member without either. Where the login may not make roles, somebody
+-- who may makes and grants them first.
+do $$
+declare
+    modern constant boolean := current_setting('server_version_num')::int >= 160000;
+    may_take_on constant text := case when modern then 'set' else 'member' end;
+    options constant text := case when modern then ' with inherit true, set true' else '' end;
+    name text;
+begin
+    foreach name in array array[
+        'daybook_owner', 'daybook_log', 'daybook_app', 'daybook_operator', 'daybook_worker'
+    ] loop
+        begin
+            if not exists (select from pg_roles where rolname = name) then
+                execute format('create role %I nologin', name);
+            end if;
+        exception when duplicate_object or unique_violation then
+            null;
+        end;
+        begin
+            if not (pg_has_role(session_user, name, may_take_on)
+                    and pg_has_role(session_user, name, 'usage')) then
+                execute format('grant %I to %I', name, session_user) || options;
+            end if;
+        exception when unique_violation then
+            null;
+        end;
+    end loop;
+end $$;
+
+create schema if not exists daybook authorization daybook_owner;
+grant usage on schema daybook
+    to daybook_log, daybook_app, daybook_operator, daybook_worker;
+grant select on public.schema_migrations
+    to daybook_app, daybook_operator, daybook_worker;
+
+commit;
+
+
+-- 0002 log ------------------------------------------------------------------------------
+
+begin;
+
+-- The log: one append-only table, one way in.
+set local role daybook_owner;
+set local search_path = daybook;
+
+-- Every event of every tenant. Rows are inserted by log_append and never change.
+--   log_position  1, 2, 3 ... over the log, no holes; internal, what checkpoints use
+--   position      1, 2, 3 ... within the tenant, no holes; public
+--   topic         what the event is to Daybook's own code; 'published' for the publish API,
+--                 which cannot choose another
+--   state         the event's JSON, the bytes as received
+--   metadata      the same for its metadata
+--   fingerprint   of what the publisher sent, when it named the id itself: tells a repeat
+--                 from another event under the same id
+create table events (
+    tenant_id uuid not null,
+    position bigint not null,
+    log_position bigint not null,
+    stream text not null,
+    version bigint not null,
+    event_id text not null,
+    type text not null,
+    topic text not null,
+    source text,
+    subject text,
+    state bytea not null,
+    metadata bytea,
+    actor text,
+    correlation_id text,
+    causation_id text,
+    depth smallint not null,
+    occurred_at timestamptz not null,
+    recorded_at timestamptz not null,
+    fingerprint bytea,
+    primary key (tenant_id, position)
+);
+create unique index events_by_log_position on events (log_position);
+create unique index events_by_stream on events (tenant_id, stream, version);
+create unique index events_by_id on events (tenant_id, event_id);
+create index events_by_type on events (tenant_id, type text_pattern_ops, position);
+create index events_by_subject on events (tenant_id, subject, position)
+    where subject is not null;
+
+alter table events enable row level security;
+alter table events force row level security;
+create policy own_tenant on events for select to daybook_app
+    using (tenant_id = (select current_setting('app.tenant_id')::uuid));
+create policy whole_log on events for select to daybook_worker using (true);
+create policy append_reads on events for select to daybook_log using (true);
+create policy append on events for insert to daybook_log with check (true);
+grant select on events to daybook_app, daybook_worker, daybook_log;
+grant insert on events to daybook_log;
+
+-- What this log is: another incarnation means that positions may have gone back.
+create table log_incarnation (
+    singleton boolean primary key default true check (singleton),
+    id uuid not null default gen_random_uuid()
+);
+insert into log_incarnation default values;
+grant select on log_incarnation to daybook_app, daybook_worker, daybook_operator;
+
+-- The one way in. Takes a group of rows; rows with the same request number stand or fall
+-- together and follow each other. Decides request by request in the order given.
+--
+-- The first statement takes the log's lock; each later statement has a snapshot of its own,
+-- taken with the lock held, so what it reads is what was committed last. The lock ends with
+-- the transaction: when the caller, its connection or the server dies, nothing was written
+-- and nothing stays locked. A refusal is an answer, not an error: it harms only its request
+-- and uses up no position.
+--
+-- A row's answer: 'appended'; 'replayed' (same id, same content: the first answer again);
+-- 'event_exists', 'version_conflict' (with what is there), 'causation_too_deep'; 'refused'
+-- (another row of its request was).
+create function log_append(
+    tenants uuid[], requests int[], event_ids text[], streams text[], expected bigint[],
+    types text[], topics text[], states bytea[], metadatas bytea[], sources text[],
+    subjects text[], actors text[], correlations text[], causations text[],
+    occurred timestamptz[], fingerprints bytea[]
+) returns table (
+    k int, answer text, log_position bigint, "position" bigint, stream text,
+    version bigint, recorded_at timestamptz
+)
+language plpgsql security definer
+set search_path = daybook, pg_temp
+-- A generic plan guesses the arrays' sizes wrong; planning anew each time is twice as fast.
+set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    n constant int := coalesce(cardinality(event_ids), 0);
+    last_position bigint;
+    stamp timestamptz;
+    -- What the log says about each row, read in one statement.
+    slots int[];         -- its stream within the group
+    id_slots int[];      -- its event id within the group
+    tenant_slots int[];  -- its tenant within the group
+    heads bigint[];      -- its stream's version in the log
+    tenant_heads bigint[];  -- its tenant's last position
+    known bigint[];      -- position of the event in the log that has its id
+    same boolean[];      -- that event has the row's fingerprint
+    depths int[];        -- the chain of causes behind it; null: cause not in the log
+    -- What is decided, moved as rows are accepted.
+    stream_heads bigint[] := '{}';
+    last_in_tenant bigint[] := '{}';
+    holders int[] := '{}';  -- id slot -> the accepted row that has the id
+    -- The answers; as long as the group from the start, so that unnest aligns them.
+    answers text[] := array_fill(null::text, array[n]);
+    versions bigint[] := array_fill(null::bigint, array[n]);
+    twins int[] := array_fill(null::int, array[n]);  -- the row of this group it repeats
+    log_positions bigint[] := array_fill(null::bigint, array[n]);
+    positions bigint[] := array_fill(null::bigint, array[n]);
+    i int := 1;
+    cause int;
+    first int;
+    fine boolean;
+begin
+    perform pg_advisory_xact_lock(4919131752989213764);
+
+    select e.log_position, e.recorded_at into last_position, stamp
+    from events e order by e.log_position desc limit 1;
+    last_position := coalesce(last_position, 0);
+    stamp := greatest(clock_timestamp(), stamp);
+
+    select array_agg(p.slot order by p.k), array_agg(p.id_slot order by p.k),
+           array_agg(p.tenant_slot order by p.k), array_agg(p.head order by p.k),
+           array_agg(p.known order by p.k), array_agg(p.same order by p.k),
+           array_agg(p.depth order by p.k), array_agg(p.tenant_head order by p.k)
+    into slots, id_slots, tenant_slots, heads, known, same, depths, tenant_heads
+    from (
+        select r.k,
+            dense_rank() over (order by r.tenant_id, r.stream) as slot,
+            dense_rank() over (order by r.tenant_id, r.event_id) as id_slot,
+            dense_rank() over (order by r.tenant_id) as tenant_slot,
+            coalesce((
+                select e.version from events e
+                where e.tenant_id = r.tenant_id and e.stream = r.stream
+                order by e.version desc limit 1), 0) as head,
+            coalesce((
+                select e.position from events e where e.tenant_id = r.tenant_id
+                order by e.position desc limit 1), 0) as tenant_head,
+            d.position as known,
+            d.fingerprint is not distinct from r.fingerprint as same,
+            case when r.causation_id is null then 0 else (
+                select e.depth + 1 from events e
+                where e.tenant_id = r.tenant_id and e.event_id = r.causation_id)
+            end as depth
+        from unnest(tenants, event_ids, streams, causations, fingerprints)
+            with ordinality
+            as r (tenant_id, event_id, stream, causation_id, fingerprint, k)
+        left join lateral (
+            select e.position, e.fingerprint from events e
+            where e.tenant_id = r.tenant_id and e.event_id = r.event_id
+            limit 1) d on true
+    ) p;
+
+    for j in 1 .. n loop
+        stream_heads[slots[j]] := heads[j];
+        last_in_tenant[tenant_slots[j]] := tenant_heads[j];
+    end loop;
+
+    while i <= n loop
+        first := i;
+        fine := true;
+        while i <= n and requests[i] = requests[first] loop
+            if depths[i] is null then  -- the cause is in this group, or nowhere
+                cause := array_position(event_ids, causations[i]);
+                while tenants[cause] <> tenants[i] loop
+                    cause := array_position(event_ids, causations[i], cause + 1);
+                end loop;
+                depths[i] := coalesce(depths[holders[id_slots[cause]]] + 1, 0);
+            end if;
+            if known[i] is not null then
+                answers[i] := case when same[i] then 'replayed' else 'event_exists' end;
+            elsif holders[id_slots[i]] is not null then
+                twins[i] := holders[id_slots[i]];
+                answers[i] := case
+                    when fingerprints[i] is not distinct from fingerprints[twins[i]]
+                    then 'replayed' else 'event_exists' end;
+            elsif depths[i] > 10 then
+                answers[i] := 'causation_too_deep';
+            elsif expected[i] <> stream_heads[slots[i]] then
+                answers[i] := 'version_conflict';
+                versions[i] := stream_heads[slots[i]];
+            else
+                answers[i] := 'appended';
+                versions[i] := stream_heads[slots[i]] + 1;
+                stream_heads[slots[i]] := versions[i];
+                holders[id_slots[i]] := i;
+            end if;
+            fine := fine and answers[i] in ('appended', 'replayed');
+            i := i + 1;
+        end loop;
+        for j in first .. i - 1 loop
+            if answers[j] = 'appended' and fine then
+                last_position := last_position + 1;
+                log_positions[j] := last_position;
+                last_in_tenant[tenant_slots[j]] := last_in_tenant[tenant_slots[j]] + 1;
+                positions[j] := last_in_tenant[tenant_slots[j]];
+            elsif answers[j] = 'appended' then
+                stream_heads[slots[j]] := stream_heads[slots[j]] - 1;
+                holders[id_slots[j]] := null;
+                answers[j] := 'refused';
+            elsif log_positions[twins[j]] is not null then
+                log_positions[j] := log_positions[twins[j]];
+                positions[j] := positions[twins[j]];
+                streams[j] := streams[twins[j]];
+                versions[j] := versions[twins[j]];
+            elsif twins[j] is not null and answers[j] = 'replayed' then
+                answers[j] := 'refused';
+            end if;
+        end loop;
+    end loop;
+
+    insert into events (
+        tenant_id, position, log_position, stream, version, event_id, type, topic, source,
+        subject, state, metadata, actor, correlation_id, causation_id, depth, occurred_at,
+        recorded_at, fingerprint)
+    select r.tenant_id, r.position, r.log_position, r.stream, r.version, r.event_id, r.type,
+        r.topic, r.source, r.subject, r.state, r.metadata, r.actor, r.correlation_id,
+        r.causation_id, r.depth, coalesce(r.occurred_at, stamp), stamp, r.fingerprint
+    from unnest(
+        answers, tenants, positions, log_positions, streams, versions, event_ids, types,
+        topics, sources, subjects, states, metadatas, actors, correlations, causations,
+        depths, occurred, fingerprints)
+        as r (answer, tenant_id, position, log_position, stream, version, event_id, type,
+              topic, source, subject, state, metadata, actor, correlation_id, causation_id,
+              depth, occurred_at, fingerprint)
+    where r.answer = 'appended';
+
+    return query
+    select r.k::int, r.answer, coalesce(r.log_position, e.log_position),
+        coalesce(r.position, e.position), coalesce(e.stream, r.stream),
+        coalesce(r.version, e.version), coalesce(e.recorded_at, stamp)
+    from unnest(answers, log_positions, positions, streams, versions, tenants, known)
+        with ordinality
+        as r (answer, log_position, position, stream, version, tenant_id, known, k)
+    left join events e on e.tenant_id = r.tenant_id and e.position = r.known
+    order by r.k;
+end $$;
+
+-- Whether the events of a group are in the log, asked under its lock. After a lost
+-- connection a plain look-up can answer "absent" for an event whose append still waits for
+-- the lock and commits a moment later; waiting in the same queue cannot.
+create function log_find(tenants uuid[], event_ids text[])
+returns table (
+    k int, log_position bigint, "position" bigint, stream text, version bigint,
+    recorded_at timestamptz
+)
+language plpgsql security definer
+set search_path = daybook, pg_temp
+set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+begin
+    perform pg_advisory_xact_lock(4919131752989213764);
+    return query
+    select r.k::int, e.log_position, e.position, e.stream, e.version, e.recorded_at
+    from unnest(tenants, event_ids) with ordinality as r (tenant_id, event_id, k)
+    join events e on e.tenant_id = r.tenant_id and e.event_id = r.event_id
+    order by r.k;
+end $$;
+
+-- Ends the transaction with a code of ours when what it relied on does not hold. In a
+-- pipeline the client learns it after sending, so the check stands in the statements.
+create function require(holds boolean, code text, detail text) returns void
+language plpgsql as $$
+begin
+    if holds is not true then
+        raise exception using errcode = 'DB001', message = code, detail = detail;
+    end if;
+end $$;
+
+reset role;
+grant create on schema daybook to daybook_log;  -- for the next two statements only
+alter function daybook.log_append owner to daybook_log;
+alter function daybook.log_find owner to daybook_log;
+revoke create on schema daybook from daybook_log;
+revoke all on function daybook.log_append, daybook.log_find from public;
+grant execute on function daybook.log_append, daybook.log_find
+    to daybook_app, daybook_operator, daybook_worker;
+
+commit;
+
+
+-- 0003 tenancy --------------------------------------------------------------------------
+
+begin;
+
+-- Tenants and their keys: models written in the transaction of the event that changes them.
+set local role daybook_owner;
+set local search_path = daybook;
+
+create table tenants (
+    tenant_id uuid primary key,
+    external_id text unique,
+    name text not null,
+    version bigint not null,
+    created_at timestamptz not null,
+    updated_at timestamptz not null
+);
+
+-- digest is SHA-256 of the key: it has 256 random bits, so a slow hash would add nothing.
+create table api_keys (
+    tenant_id uuid not null,
+    key_id uuid not null,
+    name text not null,
+    hint text not null,
+    digest bytea not null unique,
+    scopes text[] not null,
+    created_at timestamptz not null,
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    last_used_at timestamptz,
+    primary key (tenant_id, key_id)
+);
+
+alter table tenants enable row level security;
+alter table tenants force row level security;
+alter table api_keys enable row level security;
+alter table api_keys force row level security;
+create policy own_tenant on tenants to daybook_app
+    using (tenant_id = (select current_setting('app.tenant_id')::uuid))
+    with check (tenant_id = (select current_setting('app.tenant_id')::uuid));
+create policy own_tenant on api_keys to daybook_app
+    using (tenant_id = (select current_setting('app.tenant_id')::uuid))
+    with check (tenant_id = (select current_setting('app.tenant_id')::uuid));
+create policy all_tenants on tenants to daybook_operator using (true) with check (true);
+create policy all_tenants on api_keys to daybook_operator using (true) with check (true);
+create policy names on tenants for select to daybook_worker using (true);
+grant select on tenants to daybook_app, daybook_worker;
+grant select, insert, update on tenants to daybook_operator;
+grant select, insert, update on api_keys to daybook_app, daybook_operator;
+
+-- Whose key this is. Before the answer there is no tenant, so it looks over all of them,
+-- and therefore gives nothing but what the key itself stands for.
+create function authenticate(key_digest bytea)
+returns table (tenant_id uuid, key_id uuid, scopes text[], expires_at timestamptz)
+language sql stable security definer
+set search_path = daybook, pg_temp
+as $$
+    select k.tenant_id, k.key_id, k.scopes, k.expires_at
+    from api_keys k
+    where k.digest = key_digest and k.revoked_at is null
+      and (k.expires_at is null or k.expires_at > clock_timestamp())
+$$;
+
+reset role;
+grant create on schema daybook to daybook_operator;  -- for the next statement only
+alter function daybook.authenticate owner to daybook_operator;
+revoke create on schema daybook from daybook_operator;
+revoke all on function daybook.authenticate from public;
+grant execute on function daybook.authenticate to daybook_app;
+
+commit;
+
+
+-- 0004 webhooks -------------------------------------------------------------------------
+
+begin;
+
+-- Webhooks and event types: models written in the transaction of the event that changes
+-- them, and the ranges that say which configuration was in force at which position.
+set local role daybook_owner;
+set local search_path = daybook;
+
+-- A webhook as it is now. number: 1, 2, 3 ... within the tenant, part of delivery ids.
+create table webhooks (
+    tenant_id uuid not null,
+    webhook_id uuid not null,
+    number int not null,
+    url text not null,
+    name text,
+    description text,
+    event_types text[] not null,
+    retry text not null,
+    timeout_seconds int not null,
+    max_in_flight int not null,
+    metadata jsonb not null,
+    state text not null check (state in ('active', 'disabled', 'deleted')),
+    disabled_at timestamptz,
+    disabled_reason text,
+    disabled_position bigint,
+    version int not null,
+    created_by text not null,
+    created_at timestamptz not null,
+    updated_at timestamptz not null,
+    primary key (tenant_id, webhook_id)
+);
+create unique index webhooks_by_number on webhooks (tenant_id, number);
+
+-- The secrets webhooks sign with, sealed (AES-256-GCM); key_id names the key that opens it.
+-- Never in the log. A new version is a new row: each attempt names the one it used.
+create table webhook_secrets (
+    tenant_id uuid not null,
+    webhook_id uuid not null,
+    version int not null,
+    key_id text not null,
+    sealed bytea not null,
+    created_at timestamptz not null default clock_timestamp(),
+    primary key (tenant_id, webhook_id, version)
+);
+
+-- Configuration in force: pattern p of a webhook matches the events at positions
+-- from_position .. to_position, both inclusive, and no others. A change at position c ends
+-- the ranges at c and begins new ones at c + 1, in the transaction that appends it; so what
+-- is owed is a function of the log alone, whenever the handoff runs.
+-- own_stream is the webhook's stream: an event about a webhook is never owed to it.
+create table webhook_ranges (
+    tenant_id uuid not null,
+    pattern text not null,
+    to_position bigint not null,
+    from_position bigint not null,
+    webhook_id uuid not null,
+    version int not null,
+    own_stream text not null,
+    primary key (tenant_id, pattern, to_position, webhook_id, version)
+);
+create index webhook_ranges_open on webhook_ranges (tenant_id, webhook_id)
+    where to_position = 9223372036854775807;
+
+-- An event type somebody declared.
+create table event_types (
+    tenant_id uuid not null,
+    type text not null,
+    description text,
+    example jsonb,
+    deprecated boolean not null,
+    version int not null,
+    updated_at timestamptz not null,
+    primary key (tenant_id, type)
+);
+
+do $$
+declare
+    name text;
+begin
+    foreach name in array array[
+        'webhooks', 'webhook_secrets', 'webhook_ranges', 'event_types'
+    ] loop
+        execute format('alter table %I enable row level security', name);
+        execute format('alter table %I force row level security', name);
+        execute format(
+            'create policy own_tenant on %I to daybook_app
+                using (tenant_id = (select current_setting(''app.tenant_id'')::uuid))
+                with check (tenant_id = (select current_setting(''app.tenant_id'')::uuid))',
+            name);
+        execute format(
+            'create policy all_tenants on %I to daybook_worker
+                using (true) with check (true)', name);
+    end loop;
+end $$;
+grant select, insert, update on webhooks, webhook_secrets, event_types to daybook_app;
+grant select, insert, update, delete on webhook_ranges to daybook_app;
+grant select, update on webhooks to daybook_worker;
+grant select on webhook_secrets, event_types to daybook_worker;
+grant select, insert, update, delete on webhook_ranges to daybook_worker;
+
+commit;
+
+
+-- 0005 deliveries -----------------------------------------------------------------------
+
+begin;
+
+-- From the log to receivers: checkpoints, what is owed, who sends it, what came of it.
+set local role daybook_owner;
+set local search_path = daybook;
+
+-- How far each projection has come. The row is locked for the length of a batch; made here
+-- because a projection that found none could not tell "new" from "not allowed to see".
+create table checkpoints (
+    name text primary key,
+    log_position bigint not null default 0,
+    advanced_at timestamptz not null default clock_timestamp(),
+    failed_at timestamptz,
+    failed_position bigint,
+    error text
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01,
+        autovacuum_vacuum_threshold = 50, autovacuum_vacuum_cost_delay = 0);
+insert into checkpoints (name) values ('deliveries');
+grant select, update on checkpoints to daybook_worker;
+grant select on checkpoints to daybook_operator;
+
+-- How many deliveries a webhook has been given, and which batch gave the last: what a
+-- worker asks to learn which of its lanes have new rows.
+create table webhook_sequences (
+    tenant_id uuid not null,
+    webhook_id uuid not null,
+    sequence bigint not null,
+    handed_off bigint not null,
+    primary key (tenant_id, webhook_id)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01,
+        autovacuum_vacuum_cost_delay = 0);
+create index webhook_sequences_by_batch on webhook_sequences (handed_off);
+
+-- What is still to be delivered. A row leaves when its delivery is finished, so the table
+-- stays small. replay 0 is the live delivery. attempts counts those that have begun.
+--   next_attempt_at null, attempts 0   waits for its first attempt, or is in it
+--                                      (position <= its lane's sent_through)
+--   next_attempt_at null, attempts > 0 attempt number `attempts` may be on the wire
+--   next_attempt_at set                waits for a retry
+-- once: the next attempt was asked for by hand after the delivery had finished; it is the
+-- only one.
+create table owed (
+    tenant_id uuid not null,
+    webhook_id uuid not null,
+    replay int not null default 0,
+    position bigint not null,
+    recorded_at timestamptz not null,
+    sequence bigint,
+    webhook_version int not null,
+    attempts int not null default 0,
+    trigger text not null default 'schedule',
+    once boolean not null default false,
+    next_attempt_at timestamptz,
+    status_code int,
+    error text,
+    primary key (tenant_id, webhook_id, replay, position)
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02,
+        autovacuum_vacuum_cost_delay = 0);
+create index owed_retries on owed (tenant_id, webhook_id, replay, next_attempt_at)
+    where next_attempt_at is not null;
+
+-- The workers that live: each says so every 2 s. One that has not for 10 s (the database's
+-- clock) owns nothing any more.
+create table owners (
+    owner uuid primary key,
+    lease_until timestamptz not null
+) with (fillfactor = 50);
+grant select, insert, update, delete on owners to daybook_worker;
+
+-- A lane is what one worker at a time sends: one webhook, live (or, one day, one replay).
+-- epoch rises with each taking; whatever a former owner still writes names its own epoch
+-- and changes nothing. sent_through: first attempts up to here may be on the wire.
+create table lanes (
+    tenant_id uuid not null,
+    webhook_id uuid not null,
+    replay int not null default 0,
+    owner uuid,
+    epoch bigint not null default 0,
+    sent_through bigint not null default 0,
+    failing_since timestamptz,
+    primary key (tenant_id, webhook_id, replay)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01,
+        autovacuum_vacuum_cost_delay = 0);
+create index lanes_by_owner on lanes (owner);
+
+-- Something about a lane changed that its owner cannot know: a configuration, a retry asked
+-- for by hand. The owner deletes the row and looks.
+create table pokes (
+    poke_id bigint generated always as identity primary key,
+    tenant_id uuid not null,
+    webhook_id uuid not null
+);
+
+-- One row an HTTP request; and one row a finished delivery. Only ever inserted (a retry by
+-- hand takes a result back into owed). Partitioned by the time the *event* was recorded: a
+-- function of the key, so that uniqueness holds across partitions.
+create table attempts (
+    tenant_id uuid not null,
+    position bigint not null,
+    webhook_id uuid not null,
+    replay int not null,
+    number int not null,
+    recorded_at timestamptz not null,
+    trigger text not null,
+    outcome text not null check (outcome in ('succeeded', 'failed', 'unknown', 'late')),
+    started_at timestamptz not null,
+    duration_ms real,
+    status_code int,
+    error text,
+    detail text,
+    retry_after_seconds int,
+    webhook_version int not null,
+    secret_version int,
+    body_bytes int,
+    body_sha256 bytea,
+    response_headers jsonb,
+    response_bytes int,
+    primary key (tenant_id, position, webhook_id, replay, number, recorded_at)
+) partition by range (recorded_at);
+
+create table results (
+    tenant_id uuid not null,
+    position bigint not null,
+    webhook_id uuid not null,
+    replay int not null,
+    recorded_at timestamptz not null,
+    sequence bigint,
+    webhook_version int not null,
+    state text not null check (state in ('succeeded', 'dead', 'cancelled')),
+    attempts int not null,
+    status_code int,
+    error text,
+    finished_at timestamptz not null,
+    primary key (tenant_id, position, webhook_id, replay, recorded_at)
+) partition by range (recorded_at);
+create index results_by_webhook on results (tenant_id, webhook_id, position);
+
+-- For an event whose month has no partition (yet, or any more).
+create table attempts_other partition of attempts default;
+create table results_other partition of results default;
+
+-- A test delivery somebody waits for: the API inserts, a worker takes and answers.
+create table test_requests (
+    tenant_id uuid not null,
+    request_id uuid not null,
+    webhook_id uuid not null,
+    type text not null,
+    data bytea not null,
+    asked_at timestamptz not null default clock_timestamp(),
+    taken_at timestamptz,
+    answer jsonb,
+    primary key (tenant_id, request_id)
+);
+create index test_requests_open on test_requests (asked_at) where taken_at is null;
+
+do $$
+declare
+    name text;
+begin
+    foreach name in array array[
+        'webhook_sequences', 'owed', 'lanes', 'pokes', 'attempts', 'results',
+        'attempts_other', 'results_other', 'test_requests'
+    ] loop
+        execute format('alter table %I enable row level security', name);
+        execute format('alter table %I force row level security', name);
+        execute format(
+            'create policy own_tenant on %I to daybook_app
+                using (tenant_id = (select current_setting(''app.tenant_id'')::uuid))
+                with check (tenant_id = (select current_setting(''app.tenant_id'')::uuid))',
+            name);
+        execute format(
+            'create policy all_tenants on %I to daybook_worker
+                using (true) with check (true)', name);
+    end loop;
+end $$;
+grant select, insert, update, delete on webhook_sequences, owed, lanes, pokes to daybook_worker;
+grant select, insert on attempts to daybook_worker;
+grant select, insert, delete on results to daybook_worker;
+grant select, update, delete on test_requests to daybook_worker;
+grant select, insert on webhook_sequences, lanes to daybook_app;
+grant insert on pokes to daybook_app;
+grant select, insert, update on owed to daybook_app;
+grant select on attempts to daybook_app;
+grant select, delete on results to daybook_app;
+grant select, insert, delete on test_requests to daybook_app;
+
+-- A partition a month, made ahead: this month and the next two. Called by migrations and
+-- by workers once a day; whoever comes second finds the work done.
+create function make_partitions() returns void
+language plpgsql security definer
+set search_path = daybook, pg_temp
+as $$
+declare
+    month timestamptz;
+    parent text;
+    part text;
+begin
+    perform pg_advisory_xact_lock(4919131752989213765);
+    for ahead in 0 .. 2 loop
+        month := date_trunc('month', now(), 'UTC') + make_interval(months => ahead);
+        foreach parent in array array['attempts', 'results'] loop
+            part := parent || to_char(month at time zone 'UTC', '_YYYY_MM');
+            if to_regclass('daybook.' || part) is null then
+                execute format(
+                    'create table %I partition of %I for values from (%L) to (%L)',
+                    part, parent, month, month + interval '1 month');
+                execute format('alter table %I enable row level security', part);
+                execute format('alter table %I force row level security', part);
+            end if;
+        end loop;
+    end loop;
+end $$;
+revoke all on function make_partitions from public;
+grant execute on function make_partitions to daybook_worker;
+select make_partitions();
+
+commit;
+
+
+-- 0006 reads ----------------------------------------------------------------------------
+
+begin;
+
+-- What the API reads beyond single rows: deliveries, indexes, figures for /health.
+set local role daybook_owner;
+set local search_path = daybook;
+
+-- A delivery is in owed or, finished, in results; here it is one thing with one state (see
+-- the comment on owed). What a deleted webhook was owed is cancelled, whether or not a
+-- worker has come by to say so. Read it by tenant and a range of positions: both halves
+-- then are index scans. Row-level security is that of who asks.
+create view deliveries with (security_invoker = true) as
+select o.tenant_id, o.position, w.number, o.webhook_id, o.replay, o.webhook_version,
+    o.sequence,
+    case
+        when w.state = 'deleted' then 'cancelled'
+        when o.next_attempt_at is not null then 'retrying'
+        when o.attempts > 0 or o.position <= l.sent_through then 'sending'
+        else 'pending'
+    end as state,
+    o.attempts, o.status_code, o.error,
+    case when w.state <> 'deleted' then o.next_attempt_at end as next_attempt_at,
+    case when w.state = 'deleted' then w.updated_at end as finished_at,
+    w.state as webhook_state, e.event_id, e.type, e.stream, e.recorded_at
+from owed o
+join webhooks w using (tenant_id, webhook_id)
+join events e using (tenant_id, position)
+left join lanes l using (tenant_id, webhook_id, replay)
+union all
+select r.tenant_id, r.position, w.number, r.webhook_id, r.replay, r.webhook_version,
+    r.sequence, r.state, r.attempts, r.status_code, r.error, null, r.finished_at,
+    w.state, e.event_id, e.type, e.stream, e.recorded_at
+from results r
+join webhooks w using (tenant_id, webhook_id)
+join events e using (tenant_id, position);
+grant select on deliveries to daybook_app;
+
+-- Nearly every delivery succeeds, and people look for the others. Partial, so that one
+-- that succeeds costs nothing here.
+create index results_unsuccessful on results (tenant_id, position)
+    where state <> 'succeeded';
+
+-- The operator ends a key by its id alone.
+create unique index api_keys_by_id on api_keys (key_id);
+
+-- How far behind a reader at this position is, and since when: figures without content.
+create function log_lag(after bigint)
+returns table (events bigint, waiting_since timestamptz)
+language sql stable security definer
+set search_path = daybook, pg_temp
+as $$
+    select coalesce((
+            select log_position from events order by log_position desc limit 1), 0) - after,
+        (select recorded_at from events where log_position = after + 1)
+$$;
+
+reset role;
+grant create on schema daybook to daybook_log;  -- for the next statement only
+alter function daybook.log_lag owner to daybook_log;
+revoke create on schema daybook from daybook_log;
+revoke all on function daybook.log_lag from public;
+grant execute on function daybook.log_lag to daybook_operator;
+
+commit;
