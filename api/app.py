@@ -6,20 +6,18 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 
-from api import docs, errors, guards, health, openapi
+from api import docs, errors, guards, health, limits, openapi
 from api.edge import Edge
 from api.log import routes as log
 from api.request import ApiRequest
 from api.services import opened
 from api.settings import ApiSettings
-from api.tenancy import routes as tenancy
+from api.tenancy import keys, tenants
 from api.webhooks import deliveries, event_types
 from api.webhooks import routes as webhooks
 from projections.settings import read
 
-# What a body may have unless its route says otherwise.
-BODY_BYTES = 64 * 1024
-CONTEXTS = (log, webhooks, deliveries, event_types, tenancy)
+CONTEXTS = (log, webhooks, deliveries, event_types, tenants, keys)
 
 
 def create() -> Litestar:
@@ -43,7 +41,7 @@ def create_app(settings: ApiSettings) -> Litestar:
         exception_handlers=errors.HANDLERS,
         lifespan=[lifespan],
         request_class=ApiRequest,
-        request_max_body_size=BODY_BYTES,
+        request_max_body_size=limits.BODY_BYTES,
         # Ours is made from the operations: Litestar's knows neither our errors nor
         # bodies that it does not read itself.
         openapi_config=None,

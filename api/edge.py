@@ -7,6 +7,7 @@ whole application.
 import re
 from typing import Any
 
+from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain import ids
@@ -15,12 +16,12 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 _API = "/api"
 
 # Nothing here runs scripts or is put into a frame; pages load our own stylesheet, no more.
+_POLICY = (
+    b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    b"frame-ancestors 'none'"
+)
 SECURITY: tuple[tuple[bytes, bytes], ...] = (
-    (
-        b"content-security-policy",
-        b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
-        b"frame-ancestors 'none'",
-    ),
+    (b"content-security-policy", _POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
@@ -40,7 +41,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and its response back with what it must carry."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         added = _added(scope)
@@ -56,7 +57,7 @@ class Edge:
         if is_head:
             # The server keeps the scope it gave us, and with it the true method.
             scope = scope.copy()
-            scope["method"] = "GET"
+            scope["method"] = HttpMethod.GET.value
         await self._app(scope, receive, send_complete)
 
 

@@ -114,9 +114,7 @@ def _shown(fault: Fault) -> dict[str, str]:
     return {place: fault.pointer, "code": fault.code, "detail": fault.detail}
 
 
-def _refused(
-    request: Request[Any, Any, Any], error: DomainError
-) -> Response[bytes]:
+def _refused(request: Request[Any, Any, Any], error: DomainError) -> Response[bytes]:
     if error.code not in PROBLEMS:
         return _failed(request, error)
     faults = error.faults if isinstance(error, Invalid) else ()

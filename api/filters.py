@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from api import shapes
+from domain import grammar
 from domain.errors import Fault, Invalid
 from domain.webhooks import patterns
 from projections.log import views
@@ -15,6 +16,7 @@ def check(
     *,
     types: Sequence[str] | None = None,
     streams: Sequence[str] | None = None,
+    subject: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> None:
@@ -24,6 +26,8 @@ def check(
         faults += _of_parameter("type", patterns.check(types))
     if streams is not None:
         faults += _of_parameter("stream", patterns.check_streams(streams))
+    if subject is not None:
+        faults += _of_parameter("subject", grammar.check_subject(subject))
     for name, moment in (("since", since), ("until", until)):
         if moment is not None:
             faults += shapes.check_time(moment, name, parameter=True)

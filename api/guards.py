@@ -24,13 +24,13 @@ async def authorise(
 ) -> None:
     """Find out who asks. Raises Unauthenticated, ScopeMissing, Invalid, Unavailable."""
     declared = operation.of(handler)
+    scope: Any = connection.scope
     if declared is None:
-        if connection.scope["method"] == "OPTIONS":
+        if scope["method"] == "OPTIONS":
             return  # Litestar's own: it lists the methods and nothing else
         raise ScopeMissing("nobody may do this")
     if declared.is_public:
         return
-    scope: Any = connection.scope
     headers = dict(scope["headers"])
     services: Services = connection.app.state.services
     caller = await services.authenticator.caller(headers.get(b"authorization"))

@@ -18,13 +18,16 @@ from domain import json_text
 from domain.errors import Fault, Invalid
 
 S = TypeVar("S", bound=Struct)
+T = TypeVar("T")
 
 # `data` and its like stand one level down in a body, and may use all levels themselves.
 WRAPPED = json_text.MAX_DEPTH + 1
 
 _AT = re.compile(r" - at `(?P<path>.*)`$")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
-_JSON = re.compile(rb"application/json(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
+_JSON = re.compile(
+    rb"application/json(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE
+)
 
 
 def check_media_type(headers: Mapping[bytes, bytes]) -> None:
@@ -40,7 +43,7 @@ def body(raw: bytes, kind: type[S], *, max_depth: int = WRAPPED) -> S:
     """The body as a `kind`. Raises MalformedJson, or Invalid with all faults."""
     json_text.check(raw, max_depth=max_depth)
     try:
-        return decoder(kind).decode(raw)
+        return decode(raw, kind)
     except msgspec.ValidationError:
         raise Invalid(faults(raw, kind)) from None
 
@@ -64,7 +67,7 @@ def faults(raw: bytes, kind: type[Struct], at: str = "#") -> list[Fault]:
 def members(raw: bytes, at: str = "#") -> dict[str, Raw]:
     """The members of checked JSON that must be an object. Raises Invalid."""
     try:
-        return decoder(dict[str, Raw]).decode(raw)
+        return decode(raw, dict[str, Raw])
     except msgspec.ValidationError:
         raise Invalid([Fault(at, "invalid", "expected an object")]) from None
 
@@ -72,7 +75,7 @@ def members(raw: bytes, at: str = "#") -> dict[str, Raw]:
 def mistyped(value: Raw, kind: Any, at: str) -> list[Fault]:
     """Why a member's value cannot be a `kind`: msgspec names the first place."""
     try:
-        decoder(kind).decode(value)
+        decode(value, kind)
     except msgspec.ValidationError as error:
         return [_fault(error, at)]
     return []
@@ -95,7 +98,7 @@ def changes(
         elif wrong := mistyped(value, fields[name], f"#/{name}"):
             found += wrong
         else:
-            values[name] = decoder(fields[name]).decode(value)
+            values[name] = decode(value, fields[name])
     return values, found
 
 
@@ -122,14 +125,20 @@ def pairs(query_string: bytes) -> list[tuple[str, str]]:
     return parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
 
 
+def decode(raw: bytes | Raw, kind: type[T]) -> T:
+    """JSON as a `kind`. Raises msgspec.ValidationError."""
+    of_any: Any = kind  # mypy does not know that types can be hashed
+    value: T = _decoder(of_any).decode(raw)
+    return value
+
+
 @lru_cache(256)
-def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    """The decoder of a type, made once."""
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
 def _is_same(value: Raw, shown: Any) -> bool:
-    sent = decoder(Any).decode(value)
+    sent = json_text.read(bytes(value))
     encode = msgspec.json.encode
     return encode(sent, order="sorted") == encode(shown, order="sorted")
 
@@ -159,7 +168,9 @@ def _alternatives(kind: Any) -> Iterator[Any]:
 
 def _fault(error: msgspec.ValidationError, at: str) -> Fault:
     match = _AT.search(str(error))
-    return Fault(at + _pointer(match["path"]) if match else at, "invalid", _detail(error))
+    return Fault(
+        at + _pointer(match["path"]) if match else at, "invalid", _detail(error)
+    )
 
 
 def _pointer(path: str) -> str:

@@ -5,22 +5,24 @@ them the owner of each batch, and a batch is applied and its checkpoint moved in
 transaction, so each event is applied exactly once. A process that is killed frees the lock
 with its socket, one that hangs is cut off by idle_in_transaction_session_timeout; the next
 asks again within POLL_SECONDS.
+
+A batch that fails is halved until one event stands alone; what becomes of it is the
+projection's policy (see projections.poison).
 """
 
 import asyncio
 
-import psycopg
 import structlog
 
-from projections import postgres
+from projections import poison, postgres
 from projections.postgres import Connection
-from projections.projection import Projection, Span
+from projections.projection import Batch, NeedsNewerCode, Projection
 from projections.sql import Queries
 
 QUERIES = Queries("projections.log", "tail.sql")
 # A wake-up may be lost; this is the longest that costs.
 POLL_SECONDS = 0.5
-# After a failure: soon, in case it passes (a deadlock, a restart), then ever more seldom.
+# Before a stopped event is tried again: soon, in case it passes, then ever more seldom.
 BACKOFF_SECONDS = (0.1, 0.5, 2.0, 10.0)
 
 log = structlog.get_logger("daybook.projection")
@@ -33,6 +35,9 @@ class Runner:
         self._url = url
         self._projection = projection
         self._wake = asyncio.Event()
+        self._narrow: int | None = None  # while a failing batch is being halved
+        self._failures = 0
+        self._trying: Batch | None = None
 
     def wake(self) -> None:
         """There may be new events."""
@@ -40,23 +45,20 @@ class Runner:
 
     async def run(self) -> None:
         """Apply batches until cancelled; outlives restarts of the database."""
-        failures = 0
         while True:
             try:
                 async with await self._connect() as connection:
                     while True:
-                        moved = await self._step(connection)
-                        failures = 0
-                        if not moved:
+                        if not await self._step(connection):
                             await self._idle(POLL_SECONDS)
             except postgres.AWAY as error:
                 log.warning("database_away", error=type(error).__name__)
                 await self._idle(BACKOFF_SECONDS[0])
+            except NeedsNewerCode as error:
+                await self._record(error, needs=str(error))
+                await self._idle(BACKOFF_SECONDS[-1])
             except Exception as error:
-                log.exception("projection_failed", projection=self._projection.name)
-                await self._record_failure(error)
-                await self._idle(BACKOFF_SECONDS[min(failures, 3)])
-                failures += 1
+                await self._fail(error)
 
     async def step(self) -> bool:
         """Apply one batch over a fresh connection; whether there was one. For tests."""
@@ -75,23 +77,67 @@ class Runner:
         name = self._projection.name
         async with connection.transaction():
             cursor = await connection.execute(QUERIES["own_checkpoint"], {"name": name})
-            checkpoint = await cursor.fetchone()
-            if checkpoint is None:
+            own = await cursor.fetchone()
+            if own is None:
                 await self._require_checkpoint(connection)
                 return False
+            if own.paused_by is not None:
+                return False
+            if own.version > self._projection.version:
+                raise NeedsNewerCode(f"its rows are of version {own.version}")
+            if own.has_errors and await poison.try_again(
+                connection, self._projection, own.generation
+            ):
+                return True
             # A later statement than the lock's, hence with a snapshot of its own: what the
             # previous owner applied is seen.
             head = (await postgres.one(connection, QUERIES["head"])).head
-            after = checkpoint.log_position
-            span = Span(after, min(head, after + self._projection.batch_size()))
-            if span.size <= 0:
+            batch = self._next(own.log_position, head, own.generation)
+            if batch.size <= 0:
                 return False
-            await self._projection.apply(connection, span)
+            self._trying = batch
+            if own.has_errors:
+                batch = await poison.without_errors(connection, name, batch)
+            await self._projection.apply(connection, batch)
             await connection.execute(
-                QUERIES["advance"], {"name": name, "through": span.through}
+                QUERIES["advance"], {"name": name, "through": batch.through}
             )
-        self._projection.applied(span)
+        self._succeed()
+        self._projection.applied(batch)
         return True
+
+    def _next(self, after: int, head: int, generation: int) -> Batch:
+        size = self._projection.batch_size()
+        if self._narrow is not None:
+            size = min(size, self._narrow)
+        return Batch(after, min(head, after + size), generation)
+
+    def _succeed(self) -> None:
+        self._failures = 0
+        if self._narrow is not None:
+            self._narrow *= 2
+            if self._narrow >= self._projection.batch_size():
+                self._narrow = None
+
+    async def _fail(self, error: Exception) -> None:
+        batch = self._trying
+        name = self._projection.name
+        log.error("projection_failed", projection=name, batch=batch, exc_info=error)
+        if batch is not None and batch.size > 1:
+            self._narrow = batch.size // 2
+            return
+        await self._record(error)
+        if batch is not None:
+            await self._poisoned(batch.through, error)
+        await self._idle(BACKOFF_SECONDS[min(self._failures, 3)])
+        self._failures += 1
+
+    async def _poisoned(self, position: int, error: Exception) -> None:
+        try:
+            async with await self._connect() as connection:
+                await poison.record(connection, self._projection, position, error)
+        except postgres.AWAY:
+            pass  # it will fail again, and be recorded then
 
     async def _require_checkpoint(self, connection: Connection) -> None:
         name = self._projection.name
@@ -99,12 +145,17 @@ class Runner:
         if not (await postgres.one(connection, query, {"name": name})).found:
             raise LookupError(f"no checkpoint named {name!r}: a migration makes it")
 
-    async def _record_failure(self, error: Exception) -> None:
-        params = {"name": self._projection.name, "error": str(error)[:2000]}
+    async def _record(self, error: Exception, needs: str | None = None) -> None:
+        params = {
+            "name": self._projection.name,
+            "position": self._trying.through if self._trying else None,
+            "error": poison.text(error),
+            "needs": needs,
+        }
         try:
             async with await self._connect() as connection:
                 await connection.execute(QUERIES["fail"], params)
-        except psycopg.Error:
+        except postgres.AWAY:
             pass  # it is in the process's log already
 
     async def _idle(self, seconds: float) -> None:

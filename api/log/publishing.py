@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 from msgspec import Raw
 
-from api import reading, shapes
+from api import limits, reading, shapes
 from api.authentication import Caller
 from api.errors import TooLarge
 from api.log.schemas import (
-    MOST_EVENTS,
     PublishBatch,
     Published,
     PublishedBatch,
@@ -25,8 +24,6 @@ from domain import grammar, ids, json_text
 from domain.errors import Fault, Invalid
 from domain.log.entry import Appended, Entry
 
-EVENT_BYTES = 256 * 1024
-BATCH_BYTES = 8 * 1024 * 1024
 BATCH_WRAPPED = json_text.MAX_DEPTH + 3  # a batch's `data` stands three levels down
 
 _CHECKS: tuple[tuple[str, Callable[[str, str], list[Fault]]], ...] = (
@@ -45,7 +42,7 @@ def event(raw: bytes) -> PublishEvent:
     """One event. Raises MalformedJson, or Invalid with all faults."""
     json_text.check(raw, max_depth=reading.WRAPPED)
     try:
-        sent = reading.decoder(PublishEvent).decode(raw)
+        sent = reading.decode(raw, PublishEvent)
     except msgspec.ValidationError:
         raise Invalid(_faults(raw, "#")) from None
     if faults := _check(sent, "#"):
@@ -57,7 +54,7 @@ def batch(raw: bytes) -> Sequence[PublishEvent]:
     """A batch's events. Raises MalformedJson, TooLarge, Invalid with all faults."""
     json_text.check(raw, max_depth=BATCH_WRAPPED)
     try:
-        events = reading.decoder(PublishBatch).decode(raw).events
+        events = reading.decode(raw, PublishBatch).events
     except msgspec.ValidationError:
         raise Invalid(_batch_faults(raw)) from None
     faults = [
@@ -149,7 +146,7 @@ def _check(sent: PublishEvent, at: str) -> list[Fault]:
         faults.append(Fault(f"{at}/expected_version", "invalid", "it needs `stream`"))
     if sent.occurred_at is not None:
         faults += shapes.check_time(sent.occurred_at, f"{at}/occurred_at")
-    if len(data) + len(metadata) > EVENT_BYTES:
+    if len(data) + len(metadata) > limits.EVENT_BYTES:
         faults.append(Fault(at, "too_large", "an event has at most 256 KiB"))
     return faults
 
@@ -161,7 +158,7 @@ def _faults(raw: bytes, at: str) -> list[Fault]:
     sent = reading.members(raw, at)
     for name, check in _CHECKS:
         if name in sent and f"{at}/{name}" not in wrong:
-            value = reading.decoder(str | None).decode(sent[name])
+            value: str | None = msgspec.json.decode(sent[name])
             faults += [] if value is None else check(value, f"{at}/{name}")
     if "data" in sent and not bytes(sent["data"]).startswith(b"{"):
         faults.append(Fault(f"{at}/data", "invalid", "expected an object"))
@@ -171,13 +168,16 @@ def _faults(raw: bytes, at: str) -> list[Fault]:
 def _batch_faults(raw: bytes) -> list[Fault]:
     sent = reading.members(raw)
     try:
-        events = reading.decoder(list[Raw]).decode(sent["events"])
+        events = reading.decode(sent["events"], list[Raw])
     except (KeyError, msgspec.ValidationError):
         return reading.faults(raw, PublishBatch)
-    if len(events) > MOST_EVENTS:
-        raise TooLarge(f"a batch has at most {MOST_EVENTS:,} events")
-    others = [fault for fault in reading.faults(raw, PublishBatch)
-              if not fault.pointer.startswith("#/events/")]
+    if len(events) > limits.BATCH_EVENTS:
+        raise TooLarge(f"a batch has at most {limits.BATCH_EVENTS:,} events")
+    others = [
+        fault
+        for fault in reading.faults(raw, PublishBatch)
+        if not fault.pointer.startswith("#/events/")
+    ]
     return others + [
         fault
         for number, one in enumerate(events)
@@ -187,7 +187,7 @@ def _batch_faults(raw: bytes) -> list[Fault]:
 
 def _entry_faults(raw: bytes, at: str) -> list[Fault]:
     try:
-        return _check(reading.decoder(PublishEvent).decode(raw), at)
+        return _check(reading.decode(raw, PublishEvent), at)
     except msgspec.ValidationError:
         pass
     try:

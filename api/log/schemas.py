@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from api.limits import BATCH_EVENTS
 from api.pagination import PageQuery
 from api.shapes import (
     MOST_INTEGER,
@@ -16,8 +17,6 @@ from api.shapes import (
     TimeIn,
     WebhookId,
 )
-
-MOST_EVENTS = 1000  # in a batch
 
 # JSON that is kept byte for byte, so it is never decoded into values and encoded again.
 _Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
@@ -65,7 +64,7 @@ class PublishEvent(Struct, kw_only=True, forbid_unknown_fields=True):
 class PublishBatch(Struct, forbid_unknown_fields=True):
     """Events to publish in order, all or none."""
 
-    events: Annotated[list[PublishEvent], Meta(min_length=1, max_length=MOST_EVENTS)]
+    events: Annotated[list[PublishEvent], Meta(min_length=1, max_length=BATCH_EVENTS)]
 
 
 class Published(Struct):
@@ -146,10 +145,6 @@ class EventQuery(PageQuery, kw_only=True, forbid_unknown_fields=True):
         list[str] | None, Meta(description="patterns of streams; repeat for more")
     ] = None
     subject: str | None = None
-    since: Annotated[
-        TimeIn | None, Meta(description="recorded then or later")
-    ] = None
+    since: Annotated[TimeIn | None, Meta(description="recorded then or later")] = None
     until: Annotated[TimeIn | None, Meta(description="recorded before")] = None
     order: Literal["asc", "desc"] = "asc"
-
-

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.pagination import PageQuery
 from api.shapes import KeyId, TenantId, Time, TimeIn
@@ -20,8 +20,8 @@ class TenantNames(Struct, forbid_unknown_fields=True):
 class TenantChanges(Struct, forbid_unknown_fields=True):
     """The names to replace; null takes the external id away."""
 
-    name: str | None = None
-    external_id: str | None = None
+    name: str | UnsetType = UNSET
+    external_id: str | UnsetType | None = UNSET
 
 
 class Tenant(Struct):

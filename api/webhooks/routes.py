@@ -142,9 +142,7 @@ async def delete_webhook(request: ApiRequest, webhook_id: str) -> Response[None]
 
 @post(
     f"{ONE}/enable",
-    **operation(
-        "Enable a webhook", scopes=WRITE, body=Nothing, answers={200: Webhook}
-    ),
+    **operation("Enable a webhook", scopes=WRITE, body=Nothing, answers={200: Webhook}),
 )
 async def enable_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
     """It is sent everything that waited, in order. Repeatable."""

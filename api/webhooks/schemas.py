@@ -32,9 +32,9 @@ class WebhookSettings(Struct, kw_only=True, forbid_unknown_fields=True):
     ]
     name: str | None = None
     description: str | None = None
-    retry: Annotated[
-        str | None, Meta(description="fast, durable or standard")
-    ] = DEFAULT_RETRY
+    retry: Annotated[str | None, Meta(description="fast, durable or standard")] = (
+        DEFAULT_RETRY
+    )
     timeout_seconds: Annotated[_Whole | None, Meta(description="1 to 30")] = 15
     max_in_flight: Annotated[_Whole | None, Meta(description="1 to 50")] = 10
     metadata: Annotated[
@@ -69,9 +69,9 @@ class SendTest(Struct, forbid_unknown_fields=True):
     """What to send: an event type's example unless `data` is given."""
 
     type: str | None = None
-    data: Annotated[
-        Raw, Meta(extra_json_schema={"type": ["object", "null"]})
-    ] = msgspec.field(default_factory=Raw)
+    data: Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})] = (
+        msgspec.field(default_factory=Raw)
+    )
 
 
 class Disabled(Struct):

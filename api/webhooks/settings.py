@@ -31,9 +31,7 @@ def read(
     wrong = {fault.pointer for fault in faults}
     # Null means the default, and the default is what Settings has.
     chosen = {
-        name: value
-        for name, value in {**base, **values}.items()
-        if value is not None
+        name: value for name, value in {**base, **values}.items() if value is not None
     }
     faults += [
         Fault(f"#/{name}", "invalid", "it is required")

@@ -123,8 +123,6 @@ def event_type(name: str, row: views.EventType | None) -> EventType:
     )
 
 
-
-
 def _disabled(row: views.Webhook) -> Disabled | None:
     if row.disabled_at is None or row.disabled_position is None:
         return None

@@ -94,5 +94,3 @@ def _attempt(answer: dict[str, object]) -> Attempt:
     """What the worker wrote, with an id; a test belongs to no delivery."""
     named = {"id": ids.fresh("att"), "delivery_id": None}
     return msgspec.convert(answer | named, Attempt)
-
-

@@ -2,7 +2,11 @@
 -- Take the projection's checkpoint for the length of the transaction. Who finds it taken
 -- gets no row and stays a standby; when the owner dies, its socket or its transaction's
 -- time limit frees the row.
-select log_position from checkpoints where name = %(name)s for update skip locked
+select log_position, generation, version, paused_by,
+    exists (select from projection_errors e where e.name = c.name) as has_errors
+from checkpoints c
+where name = %(name)s
+for update of c skip locked
 
 -- name: checkpoint_exists
 -- Tells "taken" from "not there", which would be a missing migration.
@@ -14,14 +18,77 @@ select coalesce((
     select log_position from events order by log_position desc limit 1), 0) as head
 
 -- name: advance
--- Move the checkpoint, in the transaction of what was done up to there.
+-- Move the checkpoint, in the transaction of what was done up to there. The moment it is
+-- at the head counts as an advance too: only who is behind and does not move is stalled.
 update checkpoints
 set log_position = %(through)s, advanced_at = clock_timestamp(), failed_at = null,
-    failed_position = null, error = null
+    failed_position = null, error = null, needs = null
 where name = %(name)s
 
 -- name: fail
 -- A batch failed; the checkpoint stays. What went wrong is for people to see.
 update checkpoints
-set failed_at = clock_timestamp(), failed_position = log_position + 1, error = %(error)s
+set failed_at = clock_timestamp(), failed_position = %(position)s, error = %(error)s,
+    needs = %(needs)s
 where name = %(name)s
+
+-- name: left_out
+-- Positions of the batch that are not to be applied: skipped ones, parked ones, and those
+-- that queue behind a parked event of their stream, which are parked with it now.
+with queued as (
+    insert into projection_errors (name, log_position, tenant_id, stream, state, error)
+    select %(name)s, e.log_position, e.tenant_id, e.stream, 'parked',
+        'it waits behind an earlier event of its stream'
+    from events e
+    where e.log_position > %(after)s and e.log_position <= %(through)s
+        and exists (
+            select from projection_errors p
+            where p.name = %(name)s and p.state = 'parked'
+                and p.tenant_id = e.tenant_id and p.stream = e.stream)
+    on conflict (name, log_position) do nothing
+    returning log_position
+)
+select log_position from queued
+union
+select log_position from projection_errors
+where name = %(name)s and state in ('parked', 'skipped')
+    and log_position > %(after)s and log_position <= %(through)s
+
+-- name: left_out_already
+-- What the live rows of a projection are without, within a batch.
+select log_position from projection_errors
+where name = %(name)s and state in ('parked', 'skipped')
+    and log_position > %(after)s and log_position <= %(through)s
+
+-- name: record_poison
+-- An event could not be applied, and what becomes of it.
+insert into projection_errors (
+    name, log_position, tenant_id, stream, state, error, decided_by)
+select %(name)s, e.log_position, e.tenant_id, e.stream, %(state)s, %(error)s, 'policy'
+from events e where e.log_position = %(position)s
+on conflict (name, log_position) do update
+set error = excluded.error, at = clock_timestamp()
+
+-- name: forget_stopped
+-- The event before which the projection stood was applied after all.
+delete from projection_errors
+where name = %(name)s and state = 'stopped' and log_position <= %(through)s
+
+-- name: asked_again
+-- Parked events that an operator wants tried again: all of one stream, in order.
+select p.error_id, p.log_position
+from projection_errors p
+where p.name = %(name)s and p.state = 'parked' and (p.tenant_id, p.stream) = (
+    select q.tenant_id, q.stream from projection_errors q
+    where q.name = %(name)s and q.retry limit 1)
+order by p.log_position
+
+-- name: applied_again
+-- A parked event was applied.
+delete from projection_errors where error_id = %(error_id)s
+
+-- name: failed_again
+-- It still cannot be; nobody is asked to try any more.
+update projection_errors
+set retry = false, error = %(error)s, at = clock_timestamp()
+where name = %(name)s and (error_id = %(error_id)s or retry)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.ids import DeliveryKey
+from domain.webhooks.delivery import State
 from projections import rows
 from projections.log.ranges import Ranges
 from projections.postgres import Connection
@@ -26,7 +27,7 @@ class Delivery(NamedTuple):
     replay: int
     webhook_version: int
     sequence: int | None
-    state: str
+    state: State
     attempts: int
     next_attempt_at: datetime | None
     status_code: int | None

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from projections import postgres
 from projections.postgres import Connection
-from projections.projection import LogDamaged, Span
+from projections.projection import Batch, LogDamaged, Policy
 from projections.sql import Queries
 
 QUERIES = Queries("projections.webhooks", "handoff.sql")
@@ -17,6 +17,8 @@ class Handoff:
     """The projection `deliveries`. It records what was done, so it is never rebuilt."""
 
     name = "deliveries"
+    version = 1
+    policy: Policy = "pause"
 
     def __init__(self, owed: Callable[[Collection[UUID]], None]) -> None:
         """`owed` hears, after each commit, which webhooks were given new rows."""
@@ -28,19 +30,19 @@ class Handoff:
         """As many events as should make MOST_OWED rows, judged by the last batch."""
         return self._size
 
-    async def apply(self, connection: Connection, span: Span) -> None:
-        """Owe the span's events to the webhooks that match them."""
-        row = await postgres.one(connection, QUERIES["hand_off"], span._asdict())
-        if row.events != span.size:
+    async def apply(self, connection: Connection, batch: Batch) -> None:
+        """Owe the batch's events to the webhooks that match them."""
+        row = await postgres.one(connection, QUERIES["hand_off"], batch.params())
+        if row.events != batch.size:
             raise LogDamaged(
-                f"{span.size - row.events} events are missing from log positions "
-                f"{span.after + 1} to {span.through}"
+                f"{batch.size - row.events} events are missing from log positions "
+                f"{batch.after + 1} to {batch.through}"
             )
         self._touched = row.webhooks or []
-        per_event = max(row.owed / span.size, MOST_OWED / MOST_EVENTS)
+        per_event = max(row.owed / batch.size, MOST_OWED / MOST_EVENTS)
         self._size = max(1, int(MOST_OWED / per_event))
 
-    def applied(self, span: Span) -> None:
+    def applied(self, batch: Batch) -> None:
         """Wake the lanes that got something."""
         if self._touched:
             self._tell(self._touched)

@@ -4,7 +4,7 @@
 -- each of its prefixes with a star, and for the bare star unless it is Daybook's own.
 -- Grows with the events of the batch times the patterns that match, not with webhooks.
 with batch as materialized (
-    select tenant_id, position, type, stream, recorded_at
+    select tenant_id, position, log_position, type, stream, recorded_at
     from events
     where log_position > %(after)s and log_position <= %(through)s
 ),
@@ -29,7 +29,7 @@ matched as (
     join webhook_ranges r
         on r.tenant_id = b.tenant_id and r.pattern = w.pattern
         and r.to_position >= b.position and r.from_position <= b.position
-    where r.own_stream <> b.stream
+    where r.own_stream <> b.stream and b.log_position <> all(%(left_out)s)
 ),
 numbered as materialized (
     select m.*, s.sequence + row_number() over (

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from domain.webhooks.subscription import DisabledReason
 from projections import postgres, rows
 from projections.postgres import Connection
 from projections.sql import Queries
@@ -26,7 +27,7 @@ class Webhook(NamedTuple):
     metadata: dict[str, Any]
     state: str
     disabled_at: datetime | None
-    disabled_reason: str | None
+    disabled_reason: DisabledReason | None
     disabled_position: int | None
     version: int
     created_by: str

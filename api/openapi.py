@@ -1,0 +1,258 @@
+"""The OpenAPI 3.1 document, made from what routes declare.
+
+Litestar's own generator describes what Litestar reads and answers; here bodies, parameters
+and errors are read and written by us, so the document is made from the same declarations.
+"""
+
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import BaseRoute, HTTPRoute
+from msgspec import Struct
+
+from api import answers, operation, shapes
+from api.errors import MEDIA_TYPE
+from api.operation import NoParameters, Operation
+from api.problems import PROBLEMS
+from api.request import ApiRequest
+from api.webhooks.schemas import Delivered
+from domain.ids import Prefix
+
+_REF = "#/components/schemas/{name}"
+_JSON = "application/json"
+_PREFIXES: dict[str, Prefix] = {
+    "webhook_id": "wh",
+    "delivery_id": "dlv",
+    "key_id": "key",
+    "tenant_id": "ten",
+}
+_INFO = {
+    "title": "Daybook",
+    "version": version("daybook"),
+    "description": "An append-only event log, and webhooks posted from it.",
+    "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+}
+_SECURITY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key; the operator's for tenants and keys.",
+}
+# What any call may be answered, and what calls with a body or an id may be.
+_ALWAYS = (401, 403, 422, 500, 503)
+_WITH_BODY = (400, 413, 415)
+
+
+class ProblemError(Struct, omit_defaults=True):
+    """One wrong place: in the body by `pointer`, else by `parameter`."""
+
+    code: str
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+
+class EventReference(Struct):
+    """An event in the log."""
+
+    id: str
+    position: int
+
+
+class Problem(Struct):
+    """An error (RFC 9457); `code` is stable, `type` is a page that explains it."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str | None
+    instance: str
+    request_id: str
+    errors: list[ProblemError]
+    event: EventReference | msgspec.UnsetType = msgspec.UNSET
+
+
+@get("/openapi.json", **operation.public())
+async def get_openapi(request: ApiRequest) -> Response[bytes]:
+    """The document."""
+    return answers.json(request.app.state.openapi)
+
+
+def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
+    """The document for these routes."""
+    declared = sorted(_declared(routes), key=lambda found: found[0].path)
+    paths: dict[str, Any] = {}
+    for route, handler, one in declared:
+        [method] = handler.http_methods
+        described = _described(route, handler, one)
+        paths.setdefault(route.path_format, {})[method.lower()] = described
+    return {
+        "openapi": "3.1.0",
+        "info": _INFO,
+        "servers": [{"url": "/"}],
+        "security": [{"key": []}],
+        "paths": paths,
+        "webhooks": {"event": {"post": _delivery()}},
+        "components": {
+            "schemas": _schemas([one for _, _, one in declared]),
+            "responses": {
+                _error_name(status): _error(status)
+                for status in sorted({one.status for one in PROBLEMS.values()})
+            },
+            "securitySchemes": {"key": _SECURITY},
+        },
+    }
+
+
+def _declared(
+    routes: Iterable[BaseRoute],
+) -> Iterator[tuple[HTTPRoute, HTTPRouteHandler, Operation]]:
+    for route in routes:
+        if isinstance(route, HTTPRoute):
+            for handler in route.route_handlers:
+                one = operation.of(handler)
+                if one is not None and not one.is_public:
+                    yield route, handler, one
+
+
+def _described(
+    route: HTTPRoute, handler: HTTPRouteHandler, one: Operation
+) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": handler.handler_name,
+        "tags": [route.path.split("/")[3]],
+        "summary": one.summary,
+        "description": _about(handler, one),
+        "parameters": [
+            *(_in_path(name) for name in route.path_parameters),
+            *_in_query(one.query),
+        ],
+        "responses": {
+            **{str(status): _answer(kind) for status, kind in one.answers.items()},
+            **{str(status): _error_reference(status) for status in _errors(route, one)},
+        },
+    }
+    if one.body is not None:
+        is_required = any(field.required for field in msgspec.structs.fields(one.body))
+        content = {_JSON: {"schema": _reference(one.body)}}
+        described["requestBody"] = {"content": content, "required": is_required}
+    return described
+
+
+def _about(handler: HTTPRouteHandler, one: Operation) -> str:
+    scopes = " or ".join(f"`{scope}`" for scope in one.scopes) or "any key"
+    about = (handler.fn.__doc__ or "").strip()
+    return f"{about}\n\nScope: {scopes}."
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    if name in _PREFIXES:
+        schema["pattern"] = shapes.pattern(_PREFIXES[name])
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _in_query(kind: type[Struct]) -> Iterator[dict[str, Any]]:
+    if kind is NoParameters:
+        return
+    described = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
+    for name, schema in described.items():
+        about = schema.pop("description", "")
+        yield {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": about,
+            "schema": _without_null(schema),
+        }
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter is there or it is not; there is no way to write null."""
+    if schema.get("default", ...) is None:
+        del schema["default"]
+    alternatives = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    return alternatives[0] if len(alternatives) == 1 else schema
+
+
+def _answer(kind: type[Struct] | None) -> dict[str, Any]:
+    if kind is None:
+        return {"description": "Done; there is nothing to show."}
+    about = (kind.__doc__ or "").strip()
+    return {"description": about, "content": {_JSON: {"schema": _reference(kind)}}}
+
+
+def _errors(route: HTTPRoute, one: Operation) -> Iterator[int]:
+    yield from _ALWAYS
+    if one.body is not None:
+        yield from _WITH_BODY
+        yield 409
+    elif "cursor" in one.query.__struct_fields__:
+        yield 400
+    if route.path_parameters:
+        yield from (404, 412) if "webhook_id" in route.path_parameters else (404,)
+
+
+def _error(status: int) -> dict[str, Any]:
+    codes = [code for code, one in PROBLEMS.items() if one.status == status]
+    answer: dict[str, Any] = {
+        "description": " or ".join(f"`{code}`" for code in codes),
+        "content": {MEDIA_TYPE: {"schema": _reference(Problem)}},
+    }
+    if status == 503:
+        about = {"description": "seconds", "schema": {"type": "integer"}}
+        answer["headers"] = {"Retry-After": about}
+    return answer
+
+
+def _error_name(status: int) -> str:
+    return f"Problem{status}"
+
+
+def _error_reference(status: int) -> dict[str, str]:
+    return {"$ref": f"#/components/responses/{_error_name(status)}"}
+
+
+def _delivery() -> dict[str, Any]:
+    """What a receiver gets: `webhooks` is for requests that Daybook makes."""
+    return {
+        "operationId": "deliver_event",
+        "summary": "An event is delivered to a webhook",
+        "description": "Answer 2xx. Verify the signature (Standard Webhooks) and keep "
+        "`webhook-id`: the same one may come twice.",
+        "security": [],
+        "parameters": [
+            {
+                "name": name,
+                "in": "header",
+                "required": True,
+                "schema": {"type": "string"},
+            }
+            for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
+        ],
+        "requestBody": {"content": {_JSON: {"schema": _reference(Delivered)}}},
+        "responses": {
+            "2XX": {"description": "It is there; no further attempt is made."},
+            "410": {"description": "Never again: the webhook is disabled."},
+        },
+    }
+
+
+def _reference(kind: type[Struct]) -> dict[str, str]:
+    return {"$ref": _REF.format(name=kind.__name__)}
+
+
+def _schemas(declared: Iterable[Operation]) -> dict[str, Any]:
+    kinds: set[type[Struct]] = {Problem, Delivered}
+    for one in declared:
+        kinds |= {kind for kind in (one.body, *one.answers.values()) if kind}
+    in_order = sorted(kinds, key=lambda kind: kind.__name__)
+    _, components = msgspec.json.schema_components(in_order, ref_template=_REF)
+    return dict(sorted(components.items()))
+
+
+HANDLERS = (get_openapi,)
