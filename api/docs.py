@@ -11,6 +11,7 @@ from string import Template
 from typing import Any
 
 from litestar import Response, get
+from litestar.params import FromPath
 from litestar.response import Redirect
 
 from api.operation import public
@@ -49,7 +50,7 @@ async def get_style() -> Response[bytes]:
 
 
 @get("/problems/{code:str}", **public())
-async def get_problem(code: str) -> Response[bytes]:
+async def get_problem(code: FromPath[str]) -> Response[bytes]:
     """What an error code means, and what to do."""
     problem = PROBLEMS.get(code)
     if problem is None:

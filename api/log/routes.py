@@ -1,6 +1,7 @@
 """Events: publish one or many, list them, read one."""
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from api import answers, filters, limits
 from api.log import listing, publishing
@@ -104,7 +105,7 @@ async def list_events(request: ApiRequest) -> Response[bytes]:
         answers={200: EventWithDeliveries},
     ),
 )
-async def get_event(request: ApiRequest, event_id: str) -> Response[bytes]:
+async def get_event(request: ApiRequest, event_id: FromPath[str]) -> Response[bytes]:
     """With the states of its newest 100 deliveries."""
     if grammar.check_event_id(event_id):
         raise NotFound

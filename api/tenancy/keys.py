@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from litestar import Response, delete, get, post
+from litestar.params import FromPath
 
 from api import answers, commands, limits, shapes
 from api.errors import unknown
@@ -106,7 +107,7 @@ async def list_keys(request: ApiRequest) -> Response[bytes]:
     f"{PATH}/{{key_id:str}}",
     **operation("End a key", scopes=SCOPES, query=OneKeyQuery, answers={204: None}),
 )
-async def delete_key(request: ApiRequest, key_id: str) -> Response[None]:
+async def delete_key(request: ApiRequest, key_id: FromPath[str]) -> Response[None]:
     """At once and for good."""
     query, one = request.parameters(OneKeyQuery), shapes.parse("key", key_id)
     tenant_id = _named(request, query.tenant_id, parameter=True)

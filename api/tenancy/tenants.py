@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, get, patch, post
+from litestar.params import FromPath
 
 from api import answers, commands, reading, shapes
 from api.operation import OPERATOR, operation
@@ -69,7 +70,7 @@ async def list_tenants(request: ApiRequest) -> Response[bytes]:
 
 
 @get(ONE, **operation("Read a tenant", scopes=SCOPES, answers={200: Tenant}))
-async def get_tenant(request: ApiRequest, tenant_id: str) -> Response[bytes]:
+async def get_tenant(request: ApiRequest, tenant_id: FromPath[str]) -> Response[bytes]:
     """What it is called."""
     found = await _found(request, shapes.parse("ten", tenant_id))
     return answers.json(shown.tenant(found))
@@ -81,7 +82,9 @@ async def get_tenant(request: ApiRequest, tenant_id: str) -> Response[bytes]:
         "Rename a tenant", scopes=SCOPES, body=TenantChanges, answers={200: Tenant}
     ),
 )
-async def change_tenant(request: ApiRequest, tenant_id: str) -> Response[bytes]:
+async def change_tenant(
+    request: ApiRequest, tenant_id: FromPath[str]
+) -> Response[bytes]:
     """What is left out stays."""
     one, raw = shapes.parse("ten", tenant_id), await request.checked()
     before = shown.tenant(await _found(request, one))

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from api import answers, commands, filters, shapes
 from api.operation import operation
@@ -75,7 +76,7 @@ async def list_deliveries(request: ApiRequest) -> Response[bytes]:
     ),
 )
 async def list_deliveries_of_webhook(
-    request: ApiRequest, webhook_id: str
+    request: ApiRequest, webhook_id: FromPath[str]
 ) -> Response[bytes]:
     """Newest first."""
     query = request.parameters(DeliveriesOfWebhookQuery)
@@ -87,7 +88,9 @@ async def list_deliveries_of_webhook(
     ONE,
     **operation("Read a delivery", scopes=READ, answers={200: DeliveryWithAttempts}),
 )
-async def get_delivery(request: ApiRequest, delivery_id: str) -> Response[bytes]:
+async def get_delivery(
+    request: ApiRequest, delivery_id: FromPath[str]
+) -> Response[bytes]:
     """With all its attempts."""
     tenant_id, key = request.caller.tenant_id, _parse(delivery_id)
     async with request.services.database.tenant(tenant_id) as connection:
@@ -103,7 +106,9 @@ async def get_delivery(request: ApiRequest, delivery_id: str) -> Response[bytes]
         answers={202: DeliveryWithAttempts},
     ),
 )
-async def retry_delivery(request: ApiRequest, delivery_id: str) -> Response[bytes]:
+async def retry_delivery(
+    request: ApiRequest, delivery_id: FromPath[str]
+) -> Response[bytes]:
     """One attempt, from any state but `sending`. The webhook must be enabled."""
     await request.read_if_any(Nothing)
     tenant_id, key = request.caller.tenant_id, _parse(delivery_id)

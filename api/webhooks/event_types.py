@@ -4,6 +4,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, get, put
+from litestar.params import FromPath
 
 from api import answers, commands, reading
 from api.operation import operation
@@ -47,7 +48,9 @@ async def list_event_types(request: ApiRequest) -> Response[bytes]:
 
 
 @get(ONE, **operation("Read an event type", scopes=READ, answers={200: EventType}))
-async def get_event_type(request: ApiRequest, event_type: str) -> Response[bytes]:
+async def get_event_type(
+    request: ApiRequest, event_type: FromPath[str]
+) -> Response[bytes]:
     """One that is declared, or seen in the log, or Daybook's own."""
     if grammar.check_type(event_type):
         raise NotFound
@@ -70,7 +73,9 @@ async def get_event_type(request: ApiRequest, event_type: str) -> Response[bytes
         answers={200: EventType},
     ),
 )
-async def declare_event_type(request: ApiRequest, event_type: str) -> Response[bytes]:
+async def declare_event_type(
+    request: ApiRequest, event_type: FromPath[str]
+) -> Response[bytes]:
     """Replaces all that was declared; what is left out goes back to its default."""
     raw = await request.checked()
     if faults := grammar.check_published_type(event_type, "event_type"):

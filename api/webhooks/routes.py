@@ -2,6 +2,7 @@
 
 import msgspec
 from litestar import Response, delete, get, patch, post, put
+from litestar.params import FromPath
 
 from api import answers, commands, shapes
 from api.operation import operation
@@ -98,7 +99,9 @@ async def list_webhooks(request: ApiRequest) -> Response[bytes]:
 
 
 @get(ONE, **operation("Read a webhook", scopes=READ, answers={200: Webhook}))
-async def get_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+async def get_webhook(
+    request: ApiRequest, webhook_id: FromPath[str]
+) -> Response[bytes]:
     """`ETag` is its version."""
     webhook = await changes.found(request, shapes.parse("wh", webhook_id))
     return answers.json(shown.webhook(webhook), headers=changes.etag(webhook))
@@ -113,7 +116,9 @@ async def get_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
         answers={200: Webhook},
     ),
 )
-async def replace_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+async def replace_webhook(
+    request: ApiRequest, webhook_id: FromPath[str]
+) -> Response[bytes]:
     """What is left out goes back to its default."""
     return await _configure(request, webhook_id, keep=False)
 
@@ -127,13 +132,17 @@ async def replace_webhook(request: ApiRequest, webhook_id: str) -> Response[byte
         answers={200: Webhook},
     ),
 )
-async def change_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+async def change_webhook(
+    request: ApiRequest, webhook_id: FromPath[str]
+) -> Response[bytes]:
     """What is left out stays; null goes back to the default."""
     return await _configure(request, webhook_id, keep=True)
 
 
 @delete(ONE, **operation("Delete a webhook", scopes=WRITE, answers={204: None}))
-async def delete_webhook(request: ApiRequest, webhook_id: str) -> Response[None]:
+async def delete_webhook(
+    request: ApiRequest, webhook_id: FromPath[str]
+) -> Response[None]:
     """Cancels what it is owed; the history of its deliveries stays."""
     one = shapes.parse("wh", webhook_id)
     position = await changes.change(request, one, lambda seen: Subscription.delete)
@@ -144,7 +153,9 @@ async def delete_webhook(request: ApiRequest, webhook_id: str) -> Response[None]
     f"{ONE}/enable",
     **operation("Enable a webhook", scopes=WRITE, body=Nothing, answers={200: Webhook}),
 )
-async def enable_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+async def enable_webhook(
+    request: ApiRequest, webhook_id: FromPath[str]
+) -> Response[bytes]:
     """It is sent everything that waited, in order. Repeatable."""
     await request.read_if_any(Nothing)
     one = shapes.parse("wh", webhook_id)
@@ -161,7 +172,9 @@ async def enable_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes
         answers={200: Webhook},
     ),
 )
-async def disable_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+async def disable_webhook(
+    request: ApiRequest, webhook_id: FromPath[str]
+) -> Response[bytes]:
     """Nothing more is attempted; what it is owed waits. Repeatable."""
     note = (await request.read_if_any(DisableWebhook)).reason
     if note is not None and (faults := grammar.check_description(note, "#/reason")):
@@ -184,7 +197,9 @@ async def disable_webhook(request: ApiRequest, webhook_id: str) -> Response[byte
         answers={200: Attempt, 202: TestUnanswered},
     ),
 )
-async def test_webhook(request: ApiRequest, webhook_id: str) -> Response[bytes]:
+async def test_webhook(
+    request: ApiRequest, webhook_id: FromPath[str]
+) -> Response[bytes]:
     """Sent now, disabled or not; not in the log, no retry, in no figure."""
     sent = await request.read_if_any(SendTest)
     trial.check(sent)

@@ -25,6 +25,13 @@ QUERIES = {
     "indexes": """
         select pg_get_indexdef(indexrelid) from pg_index
         join pg_class on pg_class.oid = indrelid where ours(relnamespace)""",
+    "views": """
+        select oid::regclass, pg_get_viewdef(oid) from pg_class
+        where ours(relnamespace) and relkind in ('v', 'm')""",
+    "triggers": """
+        select pg_get_triggerdef(pg_trigger.oid) from pg_trigger
+        join pg_class on pg_class.oid = tgrelid
+        where ours(relnamespace) and not tgisinternal""",
     "policies": """
         select tablename, policyname, permissive, roles, cmd, qual, with_check
         from pg_policies where schemaname = 'daybook'""",

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from domain.tenancy import api_key
 from workers.dev.files import Keys, project
 
 TENANT = "demo"
@@ -42,9 +43,11 @@ class Demo:
             )
             self._keys.tenant_id = tenant["id"]
         if self._keys.api_key is None:
-            body = {"name": "dev", "tenant_id": self._keys.tenant_id}
-            every = await self._call("GET", "/api/v1/me", operator=True)
-            body["scopes"] = every["scopes"]
+            body = {
+                "name": "dev",
+                "tenant_id": self._keys.tenant_id,
+                "scopes": list(api_key.SCOPES),
+            }
             key = await self._call("POST", "/api/v1/keys", body, operator=True)
             self._keys.api_key = key["key"]
 

@@ -45,8 +45,8 @@ def project() -> Path:
 
 
 def default_folder() -> Path:
-    """Where development mode keeps its data unless told otherwise."""
-    return project() / ".daybook"
+    """Where development mode keeps its data: DAYBOOK_DATA_DIR, else in the project."""
+    return Path(os.environ.get("DAYBOOK_DATA_DIR") or project() / ".daybook")
 
 
 def load_keys(folder: Path) -> Keys:
