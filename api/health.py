@@ -117,12 +117,19 @@ def _is_stuck(one: Checkpoint) -> bool:
     return one.stuck_seconds > STUCK_SECONDS
 
 
+def _state(one: Checkpoint) -> str:
+    if one.is_paused:
+        return "paused"
+    if one.error:
+        return "failed"
+    return "stuck" if _is_stuck(one) else "running"
+
+
 def _shown(one: Checkpoint) -> dict[str, Any]:
-    state = "failed" if one.error else "stuck" if _is_stuck(one) else "running"
     return {
         "name": one.name,
-        "version": 1,
-        "state": state,
+        "version": one.version,
+        "state": _state(one),
         "lag_events": one.lag_events,
         "seconds_since_advance": round(one.seconds_since_advance, 1),
         "error": one.error,

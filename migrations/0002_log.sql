@@ -109,6 +109,7 @@ declare
     log_positions bigint[] := array_fill(null::bigint, array[n]);
     positions bigint[] := array_fill(null::bigint, array[n]);
     i int := 1;
+    names text[];  -- each row's tenant and id, once a cause is looked for
     cause int;
     first int;
     fine boolean;
@@ -162,10 +163,13 @@ begin
         fine := true;
         while i <= n and requests[i] = requests[first] loop
             if depths[i] is null then  -- the cause is in this group, or nowhere
-                cause := array_position(event_ids, causations[i]);
-                while tenants[cause] <> tenants[i] loop
-                    cause := array_position(event_ids, causations[i], cause + 1);
-                end loop;
+                if names is null then
+                    select array_agg(r.tenant_id || ' ' || r.event_id order by r.k)
+                    into names
+                    from unnest(tenants, event_ids)
+                        with ordinality as r (tenant_id, event_id, k);
+                end if;
+                cause := array_position(names, tenants[i] || ' ' || causations[i]);
                 depths[i] := coalesce(depths[holders[id_slots[cause]]] + 1, 0);
             end if;
             if known[i] is not null then

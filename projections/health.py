@@ -13,6 +13,8 @@ class Checkpoint(NamedTuple):
     """How far a projection is; `stuck_seconds` since it moved or had a reason to."""
 
     name: str
+    version: int
+    is_paused: bool
     lag_events: int
     seconds_since_advance: float
     stuck_seconds: float

@@ -5,7 +5,7 @@ select coalesce(max(version), '0000') as version from public.schema_migrations
 -- name: checkpoints
 -- How far each projection is. One that has nothing to do does not move either, so it is
 -- stuck only from when the first event it has not seen was recorded.
-select c.name, g.events as lag_events,
+select c.name, c.version, c.paused_by is not null as is_paused, g.events as lag_events,
     extract(epoch from clock_timestamp() - c.advanced_at)::float8
         as seconds_since_advance,
     case when g.waiting_since is null then 0

@@ -5,6 +5,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,10 @@ class Run:
             self.webhooks[path] = webhook["id"]
             recorder.secrets[path] = webhook["secret"]
         self.published: dict[str, Payload] = {}
+
+    def close(self) -> None:
+        """Close the client."""
+        self.client.close()
 
     async def publish(self, events: list[Payload]) -> None:
         """From 16 clients at once; what fails is repeated with the same id."""
@@ -146,8 +151,10 @@ def assert_lists_equal_what_arrived(run: Run) -> None:
 def test_each_event_reaches_each_matching_webhook_once_as_it_was_sent(
     database_url: str, tmp_path: Path, recorder: Recorder
 ) -> None:
-    with product(database_url, tmp_path) as made:
-        run = Run(made, recorder, database_url)
+    with (
+        product(database_url, tmp_path) as made,
+        closing(Run(made, recorder, database_url)) as run,
+    ):
         asyncio.run(run.publish(payloads(EVENTS)))
         run.wait_until_delivered(60)
 
@@ -163,8 +170,11 @@ def test_each_event_reaches_each_matching_webhook_once_as_it_was_sent(
 def test_five_lost_workers_and_a_lost_postgres_lose_nothing(
     tmp_path: Path, recorder: Recorder
 ) -> None:
-    with cluster() as postgres, product(postgres.url, tmp_path) as made:
-        run = Run(made, recorder, postgres.url)
+    with (
+        cluster() as postgres,
+        product(postgres.url, tmp_path) as made,
+        closing(Run(made, recorder, postgres.url)) as run,
+    ):
         publishing = threading.Thread(
             target=lambda: asyncio.run(run.publish(payloads(EVENTS)))
         )

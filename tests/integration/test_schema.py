@@ -113,6 +113,14 @@ def test_functions_that_lend_their_owners_rights_pin_the_search_path(
     assert names(admin, loose) == set()
 
 
+def test_views_have_the_rights_of_who_asks(admin: psycopg.Connection) -> None:
+    lending = """
+        select relname from pg_class where relnamespace = 'daybook'::regnamespace
+        and relkind = 'v'
+        and not 'security_invoker=true' = any(coalesce(reloptions, '{}'))"""
+    assert names(admin, lending) == set()
+
+
 def test_nothing_refers_to_the_log_by_foreign_key(admin: psycopg.Connection) -> None:
     """It would lock the event's row at every insert elsewhere."""
     keys = "select conname from pg_constraint where contype = 'f'"

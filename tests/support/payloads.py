@@ -12,7 +12,8 @@ from typing import Any
 
 ODD = (
     rb'{"n":1e2,"m":1.10,"zero":-0,"long":0.1000000000000000055,"b":1,"a":2}',
-    rb'{ "spaced" : [ 1,  2 ,3 ], "escaped":"\u00e9\/\ud83d\ude00", "plain":"\xc3\xa9" }',
+    rb'{ "spaced" : [ 1,  2 ,3 ], "escaped":"\u00e9\/\ud83d\ude00" }',
+    '{"plain":"é 😀 \u2028"}'.encode(),
     rb'{"deep":{"er":{"est":[{"x":null},{"y":true},{"z":"\"quoted\""}]}},"empty":{}}',
     rb'{"text":"line\nbreak\ttab","html":"<a href=\"x\">&amp;</a>","big":9007199254740991}',
 )

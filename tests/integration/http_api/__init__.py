@@ -1,0 +1,1 @@
+"""The HTTP API over real sockets, on a real Postgres."""
