@@ -3,6 +3,7 @@
 What has no code in the table is `internal`: logged with the request's id, never shown.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +13,10 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from api import edge
+from api import edge, shapes
 from api.problems import PROBLEMS
 from domain.errors import DomainError, EventExists, Fault, Invalid
+from domain.ids import Prefix
 from domain.json_text import MalformedJson
 
 MEDIA_TYPE = "application/problem+json"
@@ -145,6 +147,12 @@ _CODES = {
     413: "too_large",
     415: "media_type",
 }
+_COLLECTIONS: dict[str, Prefix] = {
+    "/api/v1/webhooks": "wh",
+    "/api/v1/webhook-deliveries": "dlv",
+    "/api/v1/tenants": "ten",
+    "/api/v1/keys": "key",
+}
 _DETAILS = {
     404: "there is nothing under this path",
     405: "this path has other methods",
@@ -153,11 +161,22 @@ _DETAILS = {
 
 
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    if error.status_code >= 500:
+    status, headers = error.status_code, dict(error.headers or {})
+    if status >= 500:
         return _failed(request, error)
-    code = _CODES.get(error.status_code, "invalid")
-    detail = _DETAILS.get(error.status_code, error.detail)
-    return answer(request, code, detail, headers=error.headers)
+    if status == 405 and _names_nothing(request.scope["path"]):
+        status, headers = 404, {}
+    if "GET" in headers.get("allow", ""):
+        headers["allow"] += ", HEAD"
+    detail = _DETAILS.get(status, error.detail)
+    return answer(request, _CODES.get(status, "invalid"), detail, headers=headers)
+
+
+def _names_nothing(path: str) -> bool:
+    """Whether a word stands where an id belongs: an absent one, whatever the method."""
+    collection, _, last = path.rpartition("/")
+    prefix = _COLLECTIONS.get(collection)
+    return prefix is not None and not re.fullmatch(shapes.pattern(prefix), last)
 
 
 def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
