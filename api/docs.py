@@ -22,7 +22,7 @@ from domain.errors import NotFound
 _STATIC = resources.files("api") / "static"
 _PAGE = Template((_STATIC / "page.html").read_text("utf-8"))
 _STYLE = (_STATIC / "docs.css").read_bytes()
-_HTML = "text/html; charset=utf-8"
+_HTML, _CSS = "text/html", "text/css"
 
 
 @get("/", **public())
@@ -46,7 +46,7 @@ async def get_docs(request: ApiRequest) -> Response[bytes]:
 @get("/docs/docs.css", **public())
 async def get_style() -> Response[bytes]:
     """What the pages look like."""
-    return Response(_STYLE, media_type="text/css; charset=utf-8")
+    return Response(_STYLE, media_type=_CSS)
 
 
 @get("/problems/{code:str}", **public())

@@ -89,7 +89,8 @@ class Paging:
         self._cursors = cursors
         self._binding = binding
         self.limit = query.limit
-        self._seam = cursors.read(binding, query.cursor) if query.cursor else None
+        given = query.cursor
+        self._seam = None if given is None else cursors.read(binding, given)
 
     @property
     def key(self) -> list[Any] | None:

@@ -25,13 +25,14 @@ class Log(Application[str]):
 
     def load(self, kind: type[A], originator_id: str) -> A:
         """The aggregate as it is now; raises NotFound."""
-        try:
-            found: Any = self.repository.get(originator_id)
-        except AggregateNotFoundError:
-            raise NotFound from None
-        if not isinstance(found, kind):
-            raise NotFound
-        return found
+        return self._load(kind, originator_id, None)
+
+    def load_as_of(self, kind: type[A], originator_id: str, *, version: int) -> A:
+        """The aggregate as it was at a version; one still to come is the present.
+
+        Raises NotFound; version 0 is before it began.
+        """
+        return self._load(kind, originator_id, version)
 
     def record(self, aggregate: Aggregate, context: Context) -> None:
         """Append what the aggregate decided, with the context's riders, or nothing.
@@ -40,3 +41,12 @@ class Log(Application[str]):
         """
         if aggregate.pending_events:
             self.save(aggregate, context=context)
+
+    def _load(self, kind: type[A], originator_id: str, version: int | None) -> A:
+        try:
+            found: Any = self.repository.get(originator_id, version=version)
+        except AggregateNotFoundError:
+            raise NotFound from None
+        if not isinstance(found, kind):
+            raise NotFound
+        return found

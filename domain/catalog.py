@@ -20,7 +20,7 @@ AGGREGATES: tuple[type[Aggregate], ...] = (Tenant, ApiKey, EventType, Subscripti
 def _events(aggregate: type[Aggregate]) -> Iterator[type[AggregateEvent]]:
     for member in vars(aggregate).values():
         is_event = isinstance(member, type) and issubclass(member, AggregateEvent)
-        if is_event and "TOPIC" in vars(member):
+        if is_event and hasattr(member, "TOPIC"):
             yield member
 
 

@@ -25,7 +25,7 @@ _COLUMNS = ("originator_id", "originator_version", "originator_topic", "timestam
 
 
 class UnknownTopic(LookupError):
-    """No class of this program has the topic: a newer program wrote the event."""
+    """A newer program wrote the event: this one lacks its topic, or its version of it."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,9 @@ class LogMapper(Mapper[str]):
             raise UnknownTopic(f"no event of this program is called {topic!r}")
         cls: type[Any] = resolve_topic(topic)
         state = self.transcoder.decode(stored_event.state)
-        for version in range(
-            state.pop("class_version", 1), getattr(cls, "class_version", 1)
-        ):
-            getattr(cls, f"upcast_v{version}_v{version + 1}")(state)
         state["originator_id"] = stored_event.originator_id
         state["originator_version"] = stored_event.originator_version
+        _upcast(cls, state)
         if isinstance(stored_event, DatedEvent):
             state["timestamp"] = stored_event.occurred_at
         if issubclass(cls, CanInitAggregate):
@@ -96,3 +93,12 @@ class LogMapper(Mapper[str]):
         event: DomainEventProtocol[str] = object.__new__(cls)
         object.__setattr__(event, "__dict__", state)
         return event
+
+
+def _upcast(cls: type[Any], state: dict[str, Any]) -> None:
+    """Bring an event's state to the version of today's class, one step at a time."""
+    stored, known = state.pop("class_version", 1), getattr(cls, "class_version", 1)
+    if stored > known:
+        raise UnknownTopic(f"{get_topic(cls)!r} is of version {stored}, not {known}")
+    for version in range(stored, known):
+        getattr(cls, f"upcast_v{version}_v{version + 1}")(state)

@@ -12,6 +12,9 @@ both. An operator may ask for parked ones again.
 
 from collections.abc import Mapping
 
+import psycopg
+
+from projections import postgres
 from projections.postgres import Connection
 from projections.projection import Batch, Policy, Projection
 from projections.sql import Queries
@@ -19,6 +22,23 @@ from projections.sql import Queries
 QUERIES = Queries("projections.log", "tail.sql")
 STATES: Mapping[Policy, str] = {"pause": "stopped", "park": "parked", "skip": "skipped"}
 LONGEST = 2000  # characters of an error that are kept
+# What is too large for the database is so for ever, although the driver files it with what
+# passes.
+TOO_LARGE = (
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    psycopg.errors.TooManyColumns,
+    psycopg.errors.TooManyArguments,
+)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether it says something of the moment, and nothing of the event or the code.
+
+    The database is away or busy, or it cut us off because this process stood still.
+    """
+    passing = (*postgres.AWAY, psycopg.errors.IdleInTransactionSessionTimeout)
+    return isinstance(error, passing) and not isinstance(error, TOO_LARGE)
 
 
 async def record(
@@ -60,6 +80,8 @@ async def try_again(
             async with connection.transaction():
                 await projection.apply(connection, batch)
         except Exception as error:
+            if is_passing(error):
+                raise
             params = error_id | {"error": text(error)}
             await connection.execute(QUERIES["failed_again"], params)
             break
@@ -76,4 +98,9 @@ async def as_live(connection: Connection, name: str, batch: Batch) -> Batch:
 
 def text(error: Exception) -> str:
     """What is kept of an error: its kind and what it says."""
-    return f"{type(error).__name__}: {error}"[:LONGEST]
+    return storable(f"{type(error).__name__}: {error}")
+
+
+def storable(message: str) -> str:
+    """Without what the database cannot hold: an error may quote what it choked on."""
+    return message[:LONGEST].encode("utf-8", "replace").decode().replace("\0", "")

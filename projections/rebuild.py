@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 from projections import poison, postgres
 from projections.failpoint import failpoint
 from projections.postgres import Connection
-from projections.projection import Batch, Rebuildable
+from projections.projection import Batch, NeedsNewerCode, Rebuildable
 from projections.sql import Queries
 
 QUERIES = Queries("projections", "rebuild.sql")
@@ -46,8 +46,11 @@ class Rebuilder:
                     while True:
                         if not await self.step(connection):
                             await asyncio.sleep(POLL_SECONDS)
-            except postgres.AWAY as error:
-                log.warning("database_away", error=type(error).__name__)
+            except Exception as error:
+                if poison.is_passing(error):
+                    log.warning("database_away", error=type(error).__name__)
+                else:  # a defect of ours; the worker does other things as well
+                    log.exception("rebuild_defect")
                 await asyncio.sleep(POLL_SECONDS)
 
     async def step(self, connection: Connection) -> bool:
@@ -74,16 +77,20 @@ class Rebuilder:
                     return False
                 if rebuild.tenant_id is not None:
                     await _replace_tenant(connection, projection, rebuild)
-                else:
-                    await _advance(connection, projection, rebuild)
-                return True
-        except postgres.AWAY:
-            raise
+                    return True
+                is_done = await _advance(connection, projection, rebuild)
+            failpoint("rebuild.switched" if is_done else "rebuild.batched")
+        except NeedsNewerCode as error:
+            # Another worker's to do; there is time, the old rows answer.
+            log.warning("rebuild_needs_newer_code", error=str(error))
+            return False
         except Exception as error:
+            if connection.broken or poison.is_passing(error):
+                raise
             # Strict: a rebuild that cannot apply an event is no rebuild. The old rows stay.
             log.exception("rebuild_failed", projection=projection.name)
             await self._give_up(connection, projection, error)
-            return True
+        return True
 
     async def _give_up(
         self, connection: Connection, projection: Rebuildable, error: Exception
@@ -100,8 +107,8 @@ class Rebuilder:
 
 async def _advance(
     connection: Connection, projection: Rebuildable, rebuild: Any
-) -> None:
-    """The next batch of new rows; at the live position, the switch."""
+) -> bool:
+    """The next batch of new rows; at the live position, the switch: then True."""
     generation = rebuild.generation
     if generation is None:
         chosen = {"rebuild_id": rebuild.rebuild_id}
@@ -113,12 +120,13 @@ async def _advance(
         batch = Batch(rebuild.log_position, rebuild.log_position + BATCH, generation)
         await _apply(connection, projection, rebuild.rebuild_id, batch)
         failpoint("rebuild.batch")
-        return
+        return False
     live = await postgres.one(connection, QUERIES["own_live"], name)
     batch = Batch(rebuild.log_position, live.log_position, generation)
     if batch.size:
         await _apply(connection, projection, rebuild.rebuild_id, batch)
     await _switch(connection, projection, rebuild, live.generation, generation)
+    return True
 
 
 async def _apply(
@@ -190,11 +198,19 @@ async def _finish(
 async def _sweep(connection: Connection, projection: Rebuildable) -> bool:
     """Delete some rows of retired generations; whether there may be more."""
     name = {"name": projection.name}
-    cursor = await connection.execute(QUERIES["needs_sweep"], name)
-    row = await cursor.fetchone()
-    if row is None:
+    kept = await _kept(connection, name)
+    if kept is None:
         return False
-    keep = [row.live, *row.growing]
-    if await projection.clear(connection, keep, SWEEP_ROWS) == 0:
-        await connection.execute(QUERIES["swept"], name)
+    if await projection.clear(connection, kept, SWEEP_ROWS) == 0:
+        async with connection.transaction():
+            # Who retires a generation writes to the checkpoint: none is missed.
+            await postgres.one(connection, QUERIES["own_live"], name)
+            if await _kept(connection, name) == kept:
+                await connection.execute(QUERIES["swept"], name)
     return True
+
+
+async def _kept(connection: Connection, name: dict[str, str]) -> list[int] | None:
+    """The generations that must stay; None when there is nothing to sweep."""
+    row = await (await connection.execute(QUERIES["needs_sweep"], name)).fetchone()
+    return row and list(row.keep)

@@ -40,18 +40,30 @@ set generation = %(generation)s, version = %(version)s, sweep = true
 where name = %(name)s
 
 -- name: finish
--- How it ended.
+-- How it ended. The rows of one that failed are nobody's: they are swept away.
+with swept as (
+    update checkpoints c set sweep = true
+    from rebuilds r
+    where r.rebuild_id = %(rebuild_id)s and c.name = r.name and %(state)s = 'failed'
+)
 update rebuilds
 set state = %(state)s, parity = %(parity)s, error = %(error)s,
     finished_at = case when %(state)s = 'ready' then null else clock_timestamp() end
 where rebuild_id = %(rebuild_id)s
 
 -- name: needs_sweep
--- Whether rows of retired generations may be left, and which generations are in use.
-select c.generation as live, array(
-    select r.generation from rebuilds r
-    where r.name = c.name and r.state in ('running', 'ready')
-        and r.generation is not null) as growing
+-- Whether rows of retired generations may be left, and which to keep: the live one, those
+-- that grow, and the next numbers: a rebuild may choose one of them this very moment.
+select array[c.generation] || array(
+        select r.generation from rebuilds r
+        where r.name = c.name and r.state in ('running', 'ready')
+            and r.generation is not null)
+    || array(
+        select n.last + ahead
+        from (
+            select greatest(c.generation, max(r.generation)) as last
+            from rebuilds r where r.name = c.name) n
+        cross join generate_series(1, 10) as ahead) as keep
 from checkpoints c where c.name = %(name)s and c.sweep
 
 -- name: swept

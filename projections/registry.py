@@ -1,7 +1,13 @@
 """What is posted from the log: the inline models and the projections of every context."""
 
+from collections.abc import Sequence
+
 from projections.inline import Posts
+from projections.log.streams import Streams
+from projections.projection import Rebuildable
 from projections.tenancy import inline as tenancy
 from projections.webhooks import inline as webhooks
 
 INLINE: Posts = {**tenancy.POSTS, **webhooks.POSTS}
+# Run by every worker, and made anew from the log when somebody asks.
+REBUILDABLE: Sequence[Rebuildable] = (Streams(),)

@@ -11,10 +11,13 @@ projection's policy (see projections.poison).
 """
 
 import asyncio
+from typing import Any
 
+import psycopg
 import structlog
 
 from projections import poison, postgres
+from projections.failpoint import failpoint
 from projections.postgres import Connection
 from projections.projection import Batch, NeedsNewerCode, Projection
 from projections.sql import Queries
@@ -22,8 +25,8 @@ from projections.sql import Queries
 QUERIES = Queries("projections.log", "tail.sql")
 # A wake-up may be lost; this is the longest that costs.
 POLL_SECONDS = 0.5
-# Before a stopped event is tried again: soon, in case it passes, then ever more seldom.
-BACKOFF_SECONDS = (0.1, 0.5, 2.0, 10.0)
+# Before an event that failed is tried again: at once, then ever more seldom.
+BACKOFF_SECONDS = (0.0, 0.1, 0.5, 2.0, 10.0)
 
 log = structlog.get_logger("daybook.projection")
 
@@ -36,8 +39,9 @@ class Runner:
         self._projection = projection
         self._wake = asyncio.Event()
         self._narrow: int | None = None  # while a failing batch is being halved
-        self._failures = 0
         self._trying: Batch | None = None
+        self._failed: Batch | None = None  # what failed last, and how often in a row
+        self._failures = 0
 
     def wake(self) -> None:
         """There may be new events."""
@@ -47,23 +51,31 @@ class Runner:
         """Apply batches until cancelled; outlives restarts of the database."""
         while True:
             try:
-                async with await self._connect() as connection:
-                    while True:
-                        if not await self._step(connection):
-                            await self._idle(POLL_SECONDS)
-            except postgres.AWAY as error:
-                log.warning("database_away", error=type(error).__name__)
-                await self._idle(BACKOFF_SECONDS[0])
-            except NeedsNewerCode as error:
-                await self._record(error, needs=str(error))
-                await self._idle(BACKOFF_SECONDS[-1])
+                await self._work()
             except Exception as error:
-                await self._fail(error)
+                if poison.is_passing(error):
+                    log.warning("database_away", error=type(error).__name__)
+                    await self._idle(BACKOFF_SECONDS[1])
+                else:
+                    await self._fail(error)
 
     async def step(self) -> bool:
         """Apply one batch over a fresh connection; whether there was one. For tests."""
         async with await self._connect() as connection:
             return await self._step(connection)
+
+    async def _work(self) -> None:
+        """Batch after batch over one connection, until something goes wrong."""
+        async with await self._connect() as connection:
+            while True:
+                try:
+                    worked = await self._step(connection)
+                except Exception as error:
+                    if connection.broken:  # whatever was made of that: not the batch
+                        raise psycopg.OperationalError("connection lost") from error
+                    raise
+                if not worked:
+                    await self._idle(POLL_SECONDS)
 
     async def _connect(self) -> Connection:
         connection = await postgres.connect(
@@ -74,37 +86,52 @@ class Runner:
         return connection
 
     async def _step(self, connection: Connection) -> bool:
-        name = self._projection.name
+        self._trying = None
+        name = {"name": self._projection.name}
         async with connection.transaction():
-            cursor = await connection.execute(QUERIES["own_checkpoint"], {"name": name})
-            own = await cursor.fetchone()
+            own = await self._own(connection)
             if own is None:
-                await self._require_checkpoint(connection)
                 return False
-            if own.paused_by is not None:
-                return False
-            if own.version > self._projection.version:
+            ahead = await postgres.one(connection, QUERIES["ahead"], name)
+            batch = self._next(own.log_position, ahead.head, own.generation)
+            self._trying = batch
+            if batch.size > 0 and own.version > self._projection.version:
                 raise NeedsNewerCode(f"its rows are of version {own.version}")
-            if own.has_errors and await poison.try_again(
+            if ahead.has_errors and await poison.try_again(
                 connection, self._projection, own.generation
             ):
                 return True
-            # A later statement than the lock's, hence with a snapshot of its own: what the
-            # previous owner applied is seen.
-            head = (await postgres.one(connection, QUERIES["head"])).head
-            batch = self._next(own.log_position, head, own.generation)
             if batch.size <= 0:
                 return False
-            self._trying = batch
-            if own.has_errors:
-                batch = await poison.without_errors(connection, name, batch)
+            failpoint("projection.owned")
+            if ahead.has_errors:
+                batch = await poison.without_errors(connection, name["name"], batch)
             await self._projection.apply(connection, batch)
+            failpoint("projection.applied")
             await connection.execute(
-                QUERIES["advance"], {"name": name, "through": batch.through}
+                QUERIES["advance"], name | {"through": batch.through}
             )
-        self._succeed()
+            failpoint("projection.advanced")
+        failpoint("projection.committed")
+        self._widen()
         self._projection.applied(batch)
         return True
+
+    async def _own(self, connection: Connection) -> Any:
+        """The checkpoint, ours until the transaction ends; None: another's, or paused."""
+        name = {"name": self._projection.name}
+        own = await (
+            await connection.execute(QUERIES["own_checkpoint"], name)
+        ).fetchone()
+        if own is None:
+            # Taken, or is it not there at all?
+            query = QUERIES["checkpoint_exists"]
+            if not (await postgres.one(connection, query, name)).found:
+                raise LookupError(
+                    f"no checkpoint named {name['name']!r}: a migration makes it"
+                )
+            return None
+        return own if own.paused_by is None else None
 
     def _next(self, after: int, head: int, generation: int) -> Batch:
         size = self._projection.batch_size()
@@ -112,51 +139,55 @@ class Runner:
             size = min(size, self._narrow)
         return Batch(after, min(head, after + size), generation)
 
-    def _succeed(self) -> None:
-        self._failures = 0
+    def _widen(self) -> None:
         if self._narrow is not None:
             self._narrow *= 2
             if self._narrow >= self._projection.batch_size():
                 self._narrow = None
 
     async def _fail(self, error: Exception) -> None:
+        """Halve the batch; what fails alone is written down, and tried again later."""
         batch = self._trying
         name = self._projection.name
-        log.error("projection_failed", projection=name, batch=batch, exc_info=error)
         if batch is not None and batch.size > 1:
+            kind = type(error).__name__
+            log.warning("batch_failed", projection=name, batch=batch, error=kind)
             self._narrow = batch.size // 2
             return
-        await self._record(error)
+        log.error("projection_failed", projection=name, batch=batch, exc_info=error)
         if batch is not None:
-            await self._poisoned(batch.through, error)
-        await self._idle(BACKOFF_SECONDS[min(self._failures, 3)])
-        self._failures += 1
+            await self._write_down(error, batch)
+        # Not the wake-up's business: on a busy log it would be tried again all the time.
+        self._failures = self._failures + 1 if batch == self._failed else 0
+        self._failed = batch
+        last = len(BACKOFF_SECONDS) - 1
+        await asyncio.sleep(BACKOFF_SECONDS[min(self._failures, last)])
 
-    async def _poisoned(self, position: int, error: Exception) -> None:
+    async def _write_down(self, error: Exception, batch: Batch) -> None:
+        """What went wrong with an event, for people to see, and what becomes of it.
+
+        Under the checkpoint, and only where it still stands: meanwhile another process
+        may have got past the event, and what is applied must not be set aside as well.
+        """
+        needs = str(error) if isinstance(error, NeedsNewerCode) else None
         try:
-            async with await self._connect() as connection:
-                await poison.record(connection, self._projection, position, error)
+            async with await self._connect() as connection, connection.transaction():
+                own = await self._own(connection)
+                if own is None or own.log_position != batch.after:
+                    return
+                failure = {
+                    "name": self._projection.name,
+                    "position": batch.through,
+                    "error": poison.text(error),
+                    "needs": needs and poison.storable(needs),
+                }
+                await connection.execute(QUERIES["fail"], failure)
+                if needs is None:
+                    await poison.record(
+                        connection, self._projection, batch.through, error
+                    )
         except postgres.AWAY:
-            pass  # it will fail again, and be recorded then
-
-    async def _require_checkpoint(self, connection: Connection) -> None:
-        name = self._projection.name
-        query = QUERIES["checkpoint_exists"]
-        if not (await postgres.one(connection, query, {"name": name})).found:
-            raise LookupError(f"no checkpoint named {name!r}: a migration makes it")
-
-    async def _record(self, error: Exception, needs: str | None = None) -> None:
-        params = {
-            "name": self._projection.name,
-            "position": self._trying.through if self._trying else None,
-            "error": poison.text(error),
-            "needs": needs,
-        }
-        try:
-            async with await self._connect() as connection:
-                await connection.execute(QUERIES["fail"], params)
-        except postgres.AWAY:
-            pass  # it is in the process's log already
+            pass  # it will fail again, and be written down then
 
     async def _idle(self, seconds: float) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The worker process: the handoff and the deliveries, side by side on one event loop."""
+"""The worker process: projections and deliveries, side by side on one event loop."""
 
 import asyncio
 import contextlib
@@ -8,10 +8,11 @@ from uuid import UUID
 import structlog
 
 from domain.application import Log
-from projections import postgres
+from projections import postgres, registry
 from projections.log import wakeup
 from projections.log.recorder import environment
 from projections.postgres import Link
+from projections.rebuild import Rebuilder
 from projections.runner import Runner
 from projections.vault import Vault
 from projections.webhooks.handoff import Handoff
@@ -55,7 +56,9 @@ class Worker:
             wake=self._wake,
         )
         self._tester = Tester(url, self._sender, vault)
-        self._handoff = Runner(url, Handoff(self._owed))
+        projections = (Handoff(self._owed), *registry.REBUILDABLE)
+        self._runners = {each.name: Runner(url, each) for each in projections}
+        self._rebuilder = Rebuilder(url, registry.REBUILDABLE)
         self._notices = Link(url, "daybook_worker", "notices")
         self._told = asyncio.Event()
 
@@ -66,7 +69,8 @@ class Worker:
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("listener", wakeup.listen(url, "daybook_worker", self._hear)),
-                ("handoff", self._handoff.run()),
+                *((name, runner.run()) for name, runner in self._runners.items()),
+                ("rebuilds", self._rebuilder.run()),
                 ("keeper", self._keeper.run()),
                 ("dispatcher", self._dispatcher.run()),
                 ("settler", self._settler.run()),
@@ -102,7 +106,8 @@ class Worker:
 
     def _hear(self, channel: str) -> None:
         if channel == "daybook_log":
-            self._handoff.wake()
+            for runner in self._runners.values():
+                runner.wake()
         else:
             self._keeper.hurry()
             self._tester.wake()

@@ -1,6 +1,7 @@
 """Tenants, for the operator: make, list, read, rename."""
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -100,11 +101,11 @@ async def change_tenant(
 
 
 def _rename(
-    log: Log, context: Context, tenant_id: UUID, values: dict[str, str | None]
+    log: Log, context: Context, tenant_id: UUID, values: dict[str, Any]
 ) -> None:
     """On the tenant as it is now, so that two renamings never undo each other."""
     tenant = log.load(rules.Tenant, rules.originator_id(tenant_id))
-    name = values.get("name") or tenant.name
+    name = values.get("name", tenant.name)
     external_id = values.get("external_id", tenant.external_id)
     if faults := rules.check(name, external_id):
         raise Invalid(faults)

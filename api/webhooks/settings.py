@@ -28,7 +28,7 @@ def read(
     `base` is empty for POST and PUT; `shown` is what GET answers, empty for POST.
     """
     values, faults = reading.changes(raw, WebhookSettings, shown)
-    wrong = {fault.pointer for fault in faults}
+    wrong = {fault.pointer.split("/")[1] for fault in faults}
     # Null means the default, and the default is what Settings has.
     chosen = {
         name: value for name, value in {**base, **values}.items() if value is not None
@@ -36,7 +36,7 @@ def read(
     faults += [
         Fault(f"#/{name}", "invalid", "it is required")
         for name in _REQUIRED
-        if name not in chosen and f"#/{name}" not in wrong
+        if name not in chosen and name not in wrong
     ]
     settings = Settings(**{**_PLACEHOLDERS, **chosen})
     faults += subscription.check(settings, development=development)

@@ -8,16 +8,39 @@ from eventsourcing.domain import event
 from domain import model
 from domain.model import Aggregate
 
+_STREAM = "$event-type/"
+
 
 def originator_id(tenant_id: UUID, event_type: str) -> str:
     """Its stream: `$event-type/<type>`."""
-    return model.originator_id(tenant_id, f"$event-type/{event_type}")
+    return model.originator_id(tenant_id, f"{_STREAM}{event_type}")
 
 
 class EventType(Aggregate):
     """A tenant's description of one of its event types."""
 
     TOPIC = "daybook/event-type"
+
+    class Redeclared(Aggregate.Event):
+        """The type's new description.
+
+        Version 1 left out which type it is of; that could be read from the stream's name
+        only, which is ours alone.
+        """
+
+        TOPIC = "daybook.event_type.updated"
+        class_version = 2
+
+        type: str
+        description: str | None
+        example: dict[str, Any] | None
+        deprecated: bool
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """The stream is the type's."""
+            _, stream = model.tenant_and_stream(state["originator_id"])
+            state["type"] = stream.removeprefix(_STREAM)
 
     @event("Created", topic="daybook.event_type.declared")
     def __init__(
@@ -40,11 +63,12 @@ class EventType(Aggregate):
         """Replace the description; nothing happens when nothing differs."""
         same = (self.description, self.example, self.deprecated)
         if (description, example, deprecated) != same:
-            self._redeclare(description, example, deprecated)
+            self._redeclare(self.type, description, example, deprecated)
 
-    @event("Redeclared", topic="daybook.event_type.updated")
+    @event(Redeclared)
     def _redeclare(
         self,
+        type: str,  # noqa: A002
         description: str | None,
         example: dict[str, Any] | None,
         deprecated: bool,

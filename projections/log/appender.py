@@ -35,6 +35,7 @@ from domain.errors import (
 )
 from domain.log.entry import Appended, Entry, Statement
 from projections import postgres
+from projections.failpoint import failpoint
 from projections.log.queue import QUEUE_SECONDS, Answer, Request, RequestQueue
 from projections.log.wakeup import Notifier
 from projections.sql import Queries
@@ -159,10 +160,12 @@ class Appender:
 
     def _call(self, group: list[Request]) -> list[Answer | Exception]:
         entries = [entry for request in group for entry in request.entries]
+        failpoint("append.call")
         rows = self._connected().execute(
             QUERIES["append"], _arrays(group), prepare=True, binary=True
         )
         answers = rows.fetchall()
+        failpoint("append.called")
         self.groups += 1
         self.entries += len(entries)
         self._notifier.notify()
@@ -195,7 +198,9 @@ class Appender:
             quoted.mogrify(query, parameters)
             for query, parameters in (*first, *request.before, append, *request.after)
         )
+        failpoint("command.call")
         appended = connection.execute(message)
+        failpoint("command.called")
         for _ in range(len(first) + len(request.before)):
             appended.nextset()
         self._notifier.notify()

@@ -4,35 +4,33 @@ Named to the library as the string `projections.log.recorder:LogFactory`, so the
 never imports a driver.
 """
 
-import time
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-import psycopg
 from eventsourcing.persistence import (
     ApplicationRecorder,
     InfrastructureFactory,
+    IntegrityError,
     Notification,
     ProcessRecorder,
-    ProgrammingError,
     StoredEvent,
     Subscription,
-    TrackingRecorder,
 )
-from eventsourcing.utils import Environment
-from psycopg.rows import namedtuple_row
-from psycopg_pool import ConnectionPool
+from eventsourcing.utils import Environment, resolve_topic
 
 from domain import ids, model
 from domain.codec import DatedEvent
-from domain.errors import Unavailable, VersionConflict
+from domain.errors import VersionConflict
 from domain.log.entry import SYSTEM, Context, Entry, Statement
 from projections import postgres, registry
 from projections.inline import Posting
 from projections.log.appender import Appender
+from projections.log.pool import Pool, open_pool, rows
 from projections.log.queue import Request
+from projections.log.subscription import LogSubscription
+from projections.log.tracking import LogTracking, conflicts
 from projections.sql import Queries
 
 QUERIES = Queries("projections.log")
@@ -51,31 +49,23 @@ def environment(url: str, role: postgres.Role) -> dict[str, str]:
         "CIPHER_KEY": "",
         "MAPPER_TOPIC": "",
         "TRANSCODER_TOPIC": "",
+        "TRACKING_RECORDER_TOPIC": "",
         "AGGREGATE_CACHE_MAXSIZE": "",
         URL: url,
         ROLE: role,
     }
 
 
+class StreamConflict(VersionConflict, IntegrityError):
+    """The stream has moved on; under the name by which the library expects it, too."""
+
+
 class LogRecorder(ApplicationRecorder):
-    """Inserts through the appender; reads with a small pool of its own."""
+    """Inserts through the appender, so that there is one way in; reads by the pool."""
 
-    def __init__(self, url: str, role: postgres.Role, appender: Appender) -> None:
+    def __init__(self, pool: Pool, appender: Appender) -> None:
+        self._pool = pool
         self._appender = appender
-        self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
-            postgres.conninfo(url, role, "recorder"),
-            kwargs={"autocommit": True, "row_factory": namedtuple_row},
-            min_size=0,
-            max_size=2,
-            timeout=3,
-            check=ConnectionPool.check_connection,
-            reconnect_timeout=1,
-            open=True,
-        )
-
-    def close(self) -> None:
-        """Close the pool."""
-        self._pool.close()
 
     def insert_events(
         self, stored_events: Sequence[StoredEvent], **kwargs: Any
@@ -87,19 +77,25 @@ class LogRecorder(ApplicationRecorder):
         """
         if not stored_events:
             return []
-        context = kwargs.get("context") or Context(SYSTEM)
+        return self._insert(stored_events, kwargs.get("context") or Context(SYSTEM))
+
+    def _insert(
+        self, stored_events: Sequence[StoredEvent], context: Context, *more: Statement
+    ) -> list[int]:
+        """`more` are riders beside the context's own."""
         entries = [_entry(event, context) for event in stored_events]
         after = [
             statement
             for event, entry in zip(stored_events, entries, strict=True)
             for statement in _postings(event, entry)
         ]
-        request = Request(entries, context.riders, after, context.operator)
+        riders = (*context.riders, *more)
+        request = Request(entries, riders, after, context.operator)
         try:
             receipts = self._appender.submit(request)
         except VersionConflict as error:
             expected = entries[0].expected_version or 0
-            raise VersionConflict(entries[0].stream, expected, error.actual) from None
+            raise StreamConflict(entries[0].stream, expected, error.actual) from None
         context.receipts += receipts
         return [receipt.log_position for receipt in receipts]
 
@@ -122,10 +118,9 @@ class LogRecorder(ApplicationRecorder):
             "limit": limit,
         }
         query = QUERIES["stream_events_backwards" if desc else "stream_events"]
-        rows = self._read(tenant_id, query, params)
         return [
             DatedEvent(originator_id, r.version, r.topic, r.state, r.occurred_at)
-            for r in rows
+            for r in rows(self._pool, query, params, tenant_id)
         ]
 
     def select_notifications(
@@ -153,12 +148,12 @@ class LogRecorder(ApplicationRecorder):
                 r.state,
                 r.log_position,
             )
-            for r in self._read(None, QUERIES["notifications"], params)
+            for r in rows(self._pool, QUERIES["notifications"], params)
         ]
 
     def max_notification_id(self) -> int | None:
         """The head of the whole log; None when it is empty."""
-        return self._read(None, QUERIES["head"], {})[0].head or None
+        return rows(self._pool, QUERIES["head"], {})[0].head or None
 
     def subscribe(
         self, gt: int | None = None, topics: Sequence[str] = ()
@@ -166,61 +161,39 @@ class LogRecorder(ApplicationRecorder):
         """All notifications after `gt`, then each new one."""
         return LogSubscription(self, gt, topics)
 
-    def _read(
-        self, tenant_id: UUID | None, query: Any, params: dict[str, Any]
-    ) -> list[Any]:
-        try:
-            with self._pool.connection() as connection, connection.transaction():
-                if tenant_id is not None:
-                    connection.execute(
-                        QUERIES["enter_tenant"], {"tenant_id": str(tenant_id)}
-                    )
-                return connection.execute(query, params).fetchall()
-        except postgres.AWAY as error:
-            raise Unavailable from error
+
+class LogProcess(LogRecorder, LogTracking, ProcessRecorder):
+    """A reader that writes to the log: its mark moves with what it appends."""
+
+    def __init__(self, pool: Pool, appender: Appender, name: str) -> None:
+        LogRecorder.__init__(self, pool, appender)
+        LogTracking.__init__(self, pool, name)
+
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        """The same with `tracking`: both or neither; raises IntegrityError as well."""
+        tracking = kwargs.get("tracking")
+        if tracking is None:
+            return super().insert_events(stored_events, **kwargs)
+        if not stored_events:
+            self.insert_tracking(tracking)
+            return []
+        context = kwargs.get("context") or Context(SYSTEM)
+        with conflicts():
+            return self._insert(stored_events, context, self.moving(tracking))
 
 
-class LogSubscription(Subscription[ApplicationRecorder]):
-    """The library's subscription, by polling: simple, and it cannot miss a wake-up."""
-
-    POLL_SECONDS = 0.05
-    PAGE = 500
-
-    def __init__(
-        self, recorder: LogRecorder, gt: int | None, topics: Sequence[str]
-    ) -> None:
-        super().__init__(recorder=recorder, gt=gt, topics=topics)
-        self._page: list[Notification] = []
-
-    def __next__(self) -> Notification:
-        """The next notification; waits for it, ends when stopped."""
-        while not self._page:
-            if self._has_been_stopped:
-                raise StopIteration
-            self._page = list(
-                self._recorder.select_notifications(
-                    self._last_notification_id,
-                    self.PAGE,
-                    topics=self._topics,
-                    inclusive_of_start=False,
-                )
-            )
-            if not self._page:
-                time.sleep(self.POLL_SECONDS)
-        notification = self._page.pop(0)
-        self._last_notification_id = notification.id
-        return notification
-
-
-class LogFactory(InfrastructureFactory[TrackingRecorder]):
-    """Makes the recorder; its `appender` serves the publish API as well."""
+class LogFactory(InfrastructureFactory[LogTracking]):
+    """Makes the recorders; its `appender` serves the publish API as well."""
 
     def __init__(self, env: Environment) -> None:
         super().__init__(env)
-        url, role = env[URL], env[ROLE]
-        self.appender = Appender(url, role)  # type: ignore[arg-type]  # our own values
+        url, role = env[URL], cast(postgres.Role, env[ROLE])
+        self.appender = Appender(url, role)
         self.appender.start()
-        self._recorder = LogRecorder(url, role, self.appender)  # type: ignore[arg-type]
+        self._pool = open_pool(url, role)
+        self._recorder = LogRecorder(self._pool, self.appender)
 
     def application_recorder(self) -> ApplicationRecorder:
         """The one recorder."""
@@ -230,18 +203,22 @@ class LogFactory(InfrastructureFactory[TrackingRecorder]):
         """The same: there is one log."""
         return self._recorder
 
-    def tracking_recorder(self, tracking_recorder_class: Any = None) -> NoReturn:
-        """Daybook's projections keep checkpoints of their own."""
-        raise ProgrammingError(self.tracking_recorder.__doc__)
+    def tracking_recorder(
+        self, tracking_recorder_class: type[LogTracking] | None = None
+    ) -> LogTracking:
+        """The marks of the reader that the environment is named after."""
+        topic = self.env.get(self.TRACKING_RECORDER_TOPIC)
+        chosen = resolve_topic(topic) if topic else LogTracking
+        return (tracking_recorder_class or chosen)(self._pool, self.env.name)
 
     def process_recorder(self) -> ProcessRecorder:
-        """Daybook's projections keep checkpoints of their own."""
-        raise ProgrammingError(self.process_recorder.__doc__)
+        """The same reader's, which writes to the log as well."""
+        return LogProcess(self._pool, self.appender, self.env.name)
 
     def close(self) -> None:
         """Append what waits, then close everything."""
         self.appender.close()
-        self._recorder.close()
+        self._pool.close()
 
 
 def _entry(event: StoredEvent, context: Context) -> Entry:

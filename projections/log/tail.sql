@@ -2,20 +2,23 @@
 -- Take the projection's checkpoint for the length of the transaction. Who finds it taken
 -- gets no row and stays a standby; when the owner dies, its socket or its transaction's
 -- time limit frees the row.
-select log_position, generation, version, paused_by,
-    exists (select from projection_errors e where e.name = c.name) as has_errors
-from checkpoints c
+select log_position, generation, version, paused_by
+from checkpoints
 where name = %(name)s
-for update of c skip locked
+for update skip locked
 
 -- name: checkpoint_exists
 -- Tells "taken" from "not there", which would be a missing migration.
 select exists (select from checkpoints where name = %(name)s) as found
 
--- name: head
--- The last position of the log, read after the checkpoint is owned.
+-- name: ahead
+-- The last position of the log, and whether events were left out so far. Read after the
+-- checkpoint is owned and not with it: a statement that takes a row's lock sees the row as
+-- it is then, but all else as it was when the statement began, before the last owner's
+-- commit perhaps.
 select coalesce((
-    select log_position from events order by log_position desc limit 1), 0) as head
+    select log_position from events order by log_position desc limit 1), 0) as head,
+    exists (select from projection_errors where name = %(name)s) as has_errors
 
 -- name: advance
 -- Move the checkpoint, in the transaction of what was done up to there. The moment it is

@@ -73,6 +73,27 @@ async def first_since(
     )
 
 
+async def position_as_of(
+    connection: Connection, tenant_id: UUID, moment: datetime, last: int
+) -> int:
+    """The last position recorded up to `last` at or before `moment`; 0 when none was.
+
+    What was appended together has one time, so a moment never cuts it in two.
+    """
+    params = {"tenant_id": tenant_id, "moment": moment, "last": last}
+    found = await postgres.one(connection, QUERIES["position_as_of"], params)
+    return int(found.position)
+
+
+async def version_as_of(
+    connection: Connection, tenant_id: UUID, stream: str, position: int
+) -> int:
+    """A stream's version when the log was at `position`; 0 before it began."""
+    params = {"tenant_id": tenant_id, "stream": stream, "position": position}
+    found = await postgres.one(connection, QUERIES["version_as_of"], params)
+    return int(found.version)
+
+
 async def types_within(
     connection: Connection, tenant_id: UUID, within: Ranges, limit: int
 ) -> list[str]:

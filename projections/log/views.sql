@@ -20,6 +20,39 @@ with recursive span (low, high) as (
 )
 select min(high) as position from span
 
+-- name: position_as_of
+-- The last position up to `last` recorded at or before a moment, or 0; found like the first.
+with recursive span (low, high) as (
+    select 0::bigint, %(last)s::bigint + 1
+    union all
+    select
+        case when e.recorded_at <= %(moment)s then e.position else s.low end,
+        case when e.recorded_at <= %(moment)s then s.high else e.position end
+    from span s
+    join events e on e.tenant_id = %(tenant_id)s and e.position = (s.low + s.high) / 2
+    where s.high - s.low > 1
+)
+select max(low) as position from span
+
+-- name: version_as_of
+-- A stream's version at a position: the last one that stands no further on. Versions and
+-- positions grow together, so halving finds it, however long the stream is.
+with recursive span (low, high) as (
+    select 0::bigint, coalesce((
+        select version from events
+        where tenant_id = %(tenant_id)s and stream = %(stream)s
+        order by version desc limit 1), 0) + 1
+    union all
+    select
+        case when e.position <= %(position)s then e.version else s.low end,
+        case when e.position <= %(position)s then s.high else e.version end
+    from span s
+    join events e on e.tenant_id = %(tenant_id)s and e.stream = %(stream)s
+        and e.version = (s.low + s.high) / 2
+    where s.high - s.low > 1
+)
+select max(low) as version from span
+
 -- name: types_within
 -- The types of the tenant's events that lie in the ranges, in order, up to a limit. Jumps
 -- from one type to the next in the index: it grows with the number of types, not of events.

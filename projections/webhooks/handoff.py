@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from uuid import UUID
 
 from projections import postgres
+from projections.failpoint import failpoint
 from projections.postgres import Connection
 from projections.projection import Batch, LogDamaged, Policy
 from projections.sql import Queries
@@ -38,11 +39,13 @@ class Handoff:
                 f"{batch.size - row.events} events are missing from log positions "
                 f"{batch.after + 1} to {batch.through}"
             )
+        failpoint("handoff.owed")
         self._touched = row.webhooks or []
         per_event = max(row.owed / batch.size, MOST_OWED / MOST_EVENTS)
         self._size = max(1, int(MOST_OWED / per_event))
 
     def applied(self, batch: Batch) -> None:
         """Wake the lanes that got something."""
+        failpoint("handoff.tell")
         if self._touched:
             self._tell(self._touched)

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from projections.vault import generate_keys
-from tests.support.processes import ALL, DAYBOOK, Process, expect
+from tests.support.processes import ALL, DAYBOOK, Process
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -127,13 +127,16 @@ class Compose:
         )
         return checked.returncode == 0
 
-    def client(self, key: str) -> httpx.Client:
-        """The API with this key."""
-        return httpx.Client(
-            base_url=f"{self.api_url}/api/v1/",
+    def post(self, key: str, path: str, body: dict[str, Any]) -> Any:
+        """What the API answers to this key."""
+        response = httpx.post(
+            f"{self.api_url}/api/v1{path}",
+            json=body,
             headers={"Authorization": f"Bearer {key}"},
             trust_env=False,
         )
+        assert response.is_success, response.text
+        return response.json()
 
     def arrivals(self) -> list[Any]:
         """What the receiver says has arrived."""
@@ -173,6 +176,16 @@ def healthy(compose: Compose, name: str) -> Callable[[], bool]:
     return lambda: compose.is_healthy(name)
 
 
+def make_webhook(compose: Compose) -> tuple[dict[str, Any], str]:
+    """A webhook to the receiver, and a key of its tenant."""
+    operator = compose.env["DAYBOOK_OPERATOR_KEY"]
+    tenant = compose.post(operator, "/tenants", {"name": "t"})
+    wanted = {"name": "k", "tenant_id": tenant["id"], "scopes": ALL}
+    key = compose.post(operator, "/keys", wanted)["key"]
+    wanted = {"url": f"{compose.receiver_url}/hooks/any", "event_types": ["*"]}
+    return compose.post(key, "/webhooks", wanted), key
+
+
 def test_every_service_does_its_job(compose: Compose, empty_database_url: str) -> None:
     migrate = compose.start("migrate").running
     assert migrate is not None
@@ -186,16 +199,11 @@ def test_every_service_does_its_job(compose: Compose, empty_database_url: str) -
         alive = "select 1 from daybook.owners where lease_until > clock_timestamp()"
         assert connection.execute(alive).fetchall() == [(1,)]
 
-    tenant = compose.client(compose.env["DAYBOOK_OPERATOR_KEY"])
-    tenant_id = expect(tenant.post("/tenants", json={"name": "t"}), 201)["id"]
-    body = {"name": "k", "tenant_id": tenant_id, "scopes": ALL}
-    client = compose.client(expect(tenant.post("/keys", json=body), 201)["key"])
-    body = {"url": f"{compose.receiver_url}/hooks/any", "event_types": ["*"]}
-    webhook = expect(client.post("/webhooks", json=body), 201)
+    webhook, key = make_webhook(compose)
     compose.env["DAYBOOK_WEBHOOK_SECRETS"] = webhook["secret"]
     compose.start("receiver")
     eventually(healthy(compose, "receiver"), 30)
-    event = expect(client.post("/events", json={"type": "a.b", "data": {}}), 202)
+    event = compose.post(key, "/events", {"type": "a.b", "data": {}})
     [arrival] = eventually(compose.arrivals)
 
     assert arrival["webhook_id"] == event["id"]

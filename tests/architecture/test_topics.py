@@ -20,7 +20,7 @@ EVENTS = {
     "daybook.key.created": ["name", "scopes", "expires_at"],
     "daybook.key.revoked": [],
     "daybook.event_type.declared": ["type", "description", "example", "deprecated"],
-    "daybook.event_type.updated": ["description", "example", "deprecated"],
+    "daybook.event_type.updated": ["type", "description", "example", "deprecated"],
     "daybook.webhook.created": ["settings"],
     "daybook.webhook.updated": ["settings"],
     "daybook.webhook.enabled": [],

@@ -15,6 +15,7 @@ PLATFORM_TABLES = {
     "log_incarnation",  # which log this is
     "owners",  # which workers live
     "rebuilds",  # of projections, asked for and done
+    "tracking",  # how far the library's own readers have come
 }
 # Of these a tenant's requests are told.
 TOLD = {"log_incarnation"}

@@ -32,9 +32,19 @@ async def soon(holds: Callable[[], Any | Awaitable[Any]], seconds: float = 10.0)
 
 
 def waiting_for_the_log(admin: psycopg.Connection) -> list[int]:
-    """The backends that wait for an advisory lock of this database, for `eventually`."""
+    """The backends that wait for an advisory lock of this database."""
+    return _backends(admin, granted=False)
+
+
+def holding_the_log(admin: psycopg.Connection) -> list[int]:
+    """Those that have one."""
+    return _backends(admin, granted=True)
+
+
+def _backends(admin: psycopg.Connection, *, granted: bool) -> list[int]:
     rows = admin.execute(
-        "select pid from pg_locks where locktype = 'advisory' and not granted"
-        " and database = (select oid from pg_database where datname = current_database())"
+        "select pid from pg_locks where locktype = 'advisory' and granted = %s"
+        " and database = (select oid from pg_database where datname = current_database())",
+        [granted],
     )
     return [pid for (pid,) in rows.fetchall()]

@@ -15,6 +15,7 @@ import structlog
 
 from domain import clock
 from projections import postgres
+from projections.failpoint import failpoint
 from projections.postgres import Link
 from projections.vault import Vault, VaultError
 from projections.webhooks.lanes import QUERIES, Due, LaneKey, key_params
@@ -105,6 +106,9 @@ class Dispatcher:
         except postgres.AWAY:
             self._doubt(lanes)
             raise
+        if rows:
+            first = query == "first_attempts"
+            failpoint("lanes.begun" if first else "lanes.begun_again")
         counts: defaultdict[LaneKey, int] = defaultdict(int)
         for row in rows:
             key = LaneKey(row.tenant_id, row.webhook_id, row.replay)
@@ -180,6 +184,7 @@ class Dispatcher:
     async def _send(self, lane: Lane, due: Due, request: Outgoing) -> None:
         begun = clock.now()
         answer = await self._sender.send(request)
+        failpoint("lanes.answered")
         self._settler.add(Done(lane, due, begun, request, answer))
 
     async def _may_send(self, lane: Lane) -> bool:

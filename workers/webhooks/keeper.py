@@ -17,6 +17,7 @@ import structlog
 
 from domain import ids
 from projections import postgres
+from projections.failpoint import failpoint
 from projections.postgres import Link
 from projections.webhooks.lanes import QUERIES, LaneKey, key_params
 from workers.webhooks.lane import Lane, Lanes
@@ -156,6 +157,8 @@ class Keeper:
             keys = key_params(lane.key for lane in lanes)
             epochs = {"epochs": [lane.epoch for lane in lanes]}
             await self._link.rows(QUERIES["recover"], keys | epochs)
+            if lanes:
+                failpoint("lanes.taken")
         await self._refresh(lanes)
         for lane in lanes:
             self._lanes.add(lane)

@@ -25,6 +25,7 @@ from domain.log.entry import SYSTEM, Context, Statement
 from domain.webhooks import commands, delivery, retry
 from domain.webhooks.delivery import Dead, Retry
 from projections import postgres
+from projections.failpoint import failpoint
 from projections.postgres import Link
 from projections.webhooks.lanes import QUERIES, Due, Settlement, settle_params
 from workers.webhooks.lane import Lane, Lanes
@@ -123,6 +124,7 @@ class Settler:
                 await self._write(settlements[:half])
                 settlements = settlements[half:]
             else:
+                failpoint("lanes.settled")
                 return
 
     async def _disable(self, done: Done, settlement: Settlement) -> bool:

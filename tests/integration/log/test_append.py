@@ -114,7 +114,7 @@ def assert_same(row: Any, expected: Verdict) -> None:
 
 
 @settings(
-    max_examples=1500,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -1,0 +1,101 @@
+"""The OpenAPI document: valid, complete, and true to what the API answers."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from tests.integration.http_api.conftest import Account
+from tests.integration.http_api.test_authentication import ROUTES
+
+
+@pytest.fixture(scope="session")
+def document(stranger: httpx.Client) -> dict[str, Any]:
+    """The document as it is served."""
+    found: dict[str, Any] = stranger.get("/openapi.json").json()
+    return found
+
+
+def calls(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [call for methods in document["paths"].values() for call in methods.values()]
+
+
+def test_it_is_valid(document: dict[str, Any]) -> None:
+    assert document["openapi"] == "3.1.0"
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_it_has_every_call(document: dict[str, Any]) -> None:
+    described = {
+        (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method in methods
+    }
+    served = {
+        (method, path) for method, path, one in ROUTES if one and not one.is_public
+    }
+    assert described == served
+
+
+def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
+    ids = [call["operationId"] for call in calls(document)]
+    assert len(ids) == len(set(ids))
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", one) for one in ids)
+
+
+def test_errors_are_problems(document: dict[str, Any]) -> None:
+    reference = {"$ref": "#/components/schemas/Problem"}
+    for response in document["components"]["responses"].values():
+        assert response["content"]["application/problem+json"]["schema"] == reference
+    for call in calls(document):
+        assert {"401", "403", "422", "500", "503"} <= set(call["responses"])
+
+
+def test_ids_have_patterns(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    pattern = schemas["Webhook"]["properties"]["id"]["pattern"]
+    assert pattern == "^wh_[0-9a-z]{26}$"
+    [parameter] = document["paths"]["/api/v1/webhooks/{webhook_id}"]["get"][
+        "parameters"
+    ]
+    assert parameter["schema"]["pattern"] == pattern
+
+
+def test_what_is_not_built_is_absent(document: dict[str, Any]) -> None:
+    settings = document["components"]["schemas"]["WebhookSettings"]["properties"]
+    assert not {"filter", "headers", "streams", "secret", "ordering"} & set(settings)
+    assert not any(
+        "replay" in path or "consumers" in path for path in document["paths"]
+    )
+
+
+def test_answers_are_as_described(account: Account, document: dict[str, Any]) -> None:
+    webhook = account.webhook()
+    event = account.publish()
+    account.client.put("/api/v1/webhook-events/a", json={})
+    for path, method, status, answer in [
+        ("/api/v1/events", "post", "202", event),
+        ("/api/v1/events", "get", "200", account.get("/api/v1/events")),
+        (
+            "/api/v1/events/{event_id}",
+            "get",
+            "200",
+            account.get(f"/api/v1/events/{event['id']}"),
+        ),
+        ("/api/v1/webhooks", "post", "201", webhook),
+        ("/api/v1/webhooks", "get", "200", account.get("/api/v1/webhooks")),
+        ("/api/v1/webhook-events", "get", "200", account.get("/api/v1/webhook-events")),
+        ("/api/v1/keys", "get", "200", account.get("/api/v1/keys")),
+        ("/api/v1/me", "get", "200", account.get("/api/v1/me")),
+    ]:
+        described = document["paths"][path][method]["responses"][status]
+        schema = described["content"]["application/json"]["schema"]
+        whole = {**schema, "components": document["components"]}
+        Draft202012Validator(whole).validate(answer)
+    problem = account.client.post("/api/v1/events", json={}).json()
+    schema = {"$ref": "#/components/schemas/Problem"}
+    whole = {**schema, "components": document["components"]}
+    Draft202012Validator(whole).validate(problem)
