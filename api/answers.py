@@ -1,32 +1,64 @@
-"""Responses: msgspec's bytes in Litestar's envelope, and the headers writes answer with."""
+"""Answers: msgspec's bytes straight to the server, and the headers that writes add.
+
+An Answer is a whole ASGI application of two messages. Litestar's Response does much more
+(cookies, background tasks, encodings, each looked for on every request), which costs a
+publish a fifth of its time.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from litestar import Response
-
-from api.pagination import Page
+from litestar.types import Receive, Scope, Send
 
 _ENCODER = msgspec.json.Encoder()
-_JSON = "application/json"
+_JSON = b"application/json"
+
+
+class Answer:
+    """A finished response; what routes return."""
+
+    __slots__ = ("_body", "_headers", "_status")
+
+    def __init__(
+        self,
+        body: bytes,
+        *,
+        status: int = 200,
+        media_type: bytes | None = _JSON,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._body, self._status = body, status
+        self._headers = [(b"content-length", b"%d" % len(body))]
+        if media_type is not None:
+            self._headers.append((b"content-type", media_type))
+        for name, value in (headers or {}).items():
+            self._headers.append((name.lower().encode(), value.encode("latin-1")))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self._status,
+                "headers": self._headers,
+            }
+        )
+        await send(
+            {"type": "http.response.body", "body": self._body, "more_body": False}
+        )
 
 
 def json(
     content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response[bytes]:
+) -> Answer:
     """`content` as JSON; a msgspec.Raw within it is spliced in as it is."""
-    return Response(
-        _ENCODER.encode(content),
-        status_code=status,
-        media_type=_JSON,
-        headers=headers,
-    )
+    return Answer(_ENCODER.encode(content), status=status, headers=headers)
 
 
-def page(found: Page[Any], shown: list[Any], **more: Any) -> Response[bytes]:
-    """A page of a list: `shown` are its rows in their public shape."""
-    return json({"data": shown, "next": found.next, "prev": found.prev, **more})
+def done(last: int) -> Answer:
+    """Nothing to show; what was done is in the log up to this position."""
+    return Answer(b"", status=204, media_type=None, headers=position(last))
 
 
 def position(last: int) -> dict[str, str]:

@@ -37,7 +37,7 @@ def create_app(settings: ApiSettings) -> Litestar:
     contexts = [handler for context in CONTEXTS for handler in context.HANDLERS]
     app = Litestar(
         [*contexts, *health.HANDLERS, *docs.HANDLERS, *openapi.HANDLERS],
-        guards=[guards.authorise],
+        before_request=guards.authorise,
         exception_handlers=errors.HANDLERS,
         lifespan=[lifespan],
         request_class=ApiRequest,

@@ -10,10 +10,11 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from litestar import Response, get
+from litestar import get
 from litestar.params import FromPath
 from litestar.response import Redirect
 
+from api.answers import Answer
 from api.operation import public
 from api.problems import PROBLEMS, Problem
 from api.request import ApiRequest
@@ -22,7 +23,7 @@ from domain.errors import NotFound
 _STATIC = resources.files("api") / "static"
 _PAGE = Template((_STATIC / "page.html").read_text("utf-8"))
 _STYLE = (_STATIC / "docs.css").read_bytes()
-_HTML, _CSS = "text/html", "text/css"
+_HTML, _CSS = b"text/html; charset=utf-8", b"text/css; charset=utf-8"
 
 
 @get("/", **public())
@@ -32,7 +33,7 @@ async def index() -> Redirect:
 
 
 @get("/docs", **public())
-async def get_docs(request: ApiRequest) -> Response[bytes]:
+async def get_docs(request: ApiRequest) -> Answer:
     """Every call of the API."""
     document = request.app.state.openapi
     calls = [
@@ -44,13 +45,13 @@ async def get_docs(request: ApiRequest) -> Response[bytes]:
 
 
 @get("/docs/docs.css", **public())
-async def get_style() -> Response[bytes]:
+async def get_style() -> Answer:
     """What the pages look like."""
-    return Response(_STYLE, media_type=_CSS)
+    return Answer(_STYLE, media_type=_CSS)
 
 
 @get("/problems/{code:str}", **public())
-async def get_problem(code: FromPath[str]) -> Response[bytes]:
+async def get_problem(code: FromPath[str]) -> Answer:
     """What an error code means, and what to do."""
     problem = PROBLEMS.get(code)
     if problem is None:
@@ -58,9 +59,9 @@ async def get_problem(code: FromPath[str]) -> Response[bytes]:
     return _page(problem.title, _problem(code, problem))
 
 
-def _page(title: str, body: str) -> Response[bytes]:
+def _page(title: str, body: str) -> Answer:
     page = _PAGE.substitute(title=escape(title), body=body)
-    return Response(page.encode(), media_type=_HTML)
+    return Answer(page.encode(), media_type=_HTML)
 
 
 def _contents(document: dict[str, Any]) -> str:

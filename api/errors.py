@@ -4,6 +4,7 @@ What has no code in the table is `internal`: logged with the request's id, never
 """
 
 import re
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -162,8 +163,9 @@ _DETAILS = {
 
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     status, headers = error.status_code, dict(error.headers or {})
-    if status >= 500:
-        return _failed(request, error)
+    if status >= 500:  # the client went away in the middle of its body
+        log.info("request_cut_off", request_id=edge.request_id(request.scope))
+        return answer(request, "internal", None)
     if status == 405 and _names_nothing(request.scope["path"]):
         status, headers = 404, {}
     if "GET" in headers.get("allow", ""):
@@ -185,7 +187,8 @@ def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
         request_id=edge.request_id(request.scope),
         method=request.scope["method"],
         path=request.scope["path"],
-        exc_info=error,
+        # As text: handed an exception, some renderers show local variables, keys too.
+        stack="".join(traceback.format_exception(error)),
     )
     return answer(request, "internal", "the operator finds the reason in the log")
 

@@ -1,13 +1,13 @@
 """The guard before every route: who asks, and whether they may. Denies by default.
 
 It runs before a body is read and before any id is looked at, so who may not do a thing
-learns nothing about what exists.
+learns nothing about what exists. It is set as `before_request` and not as one of Litestar's
+guards, for which the route handler is copied on each request: an eighth of a publish.
 """
 
 from typing import Any
 
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
+from litestar import Request
 
 from api import operation, reading
 from api.authentication import Caller
@@ -19,12 +19,10 @@ from domain.errors import Invalid
 from projections.tenancy import views
 
 
-async def authorise(
-    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
-) -> None:
+async def authorise(request: Request[Any, Any, Any]) -> None:
     """Find out who asks. Raises Unauthenticated, ScopeMissing, Invalid, Unavailable."""
-    declared = operation.of(handler)
-    scope: Any = connection.scope
+    scope: Any = request.scope
+    declared = operation.of(scope["route_handler"])
     if declared is None:
         if scope["method"] == "OPTIONS":
             return  # Litestar's own: it lists the methods and nothing else
@@ -32,7 +30,7 @@ async def authorise(
     if declared.is_public:
         return
     headers = dict(scope["headers"])
-    services: Services = connection.app.state.services
+    services: Services = request.app.state.services
     caller = await services.authenticator.caller(headers.get(b"authorization"))
     _check_scopes(caller, declared)
     if b"daybook-tenant" in headers:

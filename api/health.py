@@ -11,9 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from litestar import Response, get
+from litestar import get
 
 from api import answers
+from api.answers import Answer
 from api.errors import RETRY_AFTER
 from api.operation import public
 from api.request import ApiRequest
@@ -32,19 +33,19 @@ Check = dict[str, Any]
 
 
 @get("/health/live", **public())
-async def live() -> Response[bytes]:
+async def live() -> Answer:
     """The process answers."""
     return answers.json({"status": "live"})
 
 
 @get("/health/ready", **public())
-async def ready(request: ApiRequest) -> Response[bytes]:
+async def ready(request: ApiRequest) -> Answer:
     """It can serve: database, schema, memory, configuration."""
     return _answer(request, await _checks(request.services), None)
 
 
 @get("/health/system", **public())
-async def system(request: ApiRequest) -> Response[bytes]:
+async def system(request: ApiRequest) -> Answer:
     """The same, and every projection moves or has nothing to do."""
     checks = await _checks(request.services)
     checkpoints: list[Checkpoint] = []
@@ -58,7 +59,7 @@ def _answer(
     request: ApiRequest,
     checks: dict[str, Check],
     checkpoints: list[Checkpoint] | None,
-) -> Response[bytes]:
+) -> Answer:
     status = "ready"
     if any(map(_is_stuck, checkpoints or ())):
         status = "behind"
@@ -118,11 +119,7 @@ def _is_stuck(one: Checkpoint) -> bool:
 
 
 def _state(one: Checkpoint) -> str:
-    if one.is_paused:
-        return "paused"
-    if one.error:
-        return "failed"
-    return "stuck" if _is_stuck(one) else "running"
+    return "stuck" if one.state == "running" and _is_stuck(one) else one.state
 
 
 def _shown(one: Checkpoint) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from litestar import Response, get
+from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 from msgspec import Struct
 
 from api import answers, operation, shapes
+from api.answers import Answer
 from api.errors import MEDIA_TYPE
 from api.operation import NoParameters, Operation
 from api.problems import PROBLEMS
@@ -77,7 +78,7 @@ class Problem(Struct):
 
 
 @get("/openapi.json", **operation.public())
-async def get_openapi(request: ApiRequest) -> Response[bytes]:
+async def get_openapi(request: ApiRequest) -> Answer:
     """The document."""
     return answers.json(request.app.state.openapi)
 

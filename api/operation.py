@@ -48,7 +48,7 @@ def operation(
         query=query,
         answers=answers,
     )
-    return {"opt": {_OPTION: declared}, "status_code": min(answers)}
+    return _arguments(declared)
 
 
 def public() -> dict[str, Any]:
@@ -61,7 +61,12 @@ def public() -> dict[str, Any]:
         query=NoParameters,
         answers={},
     )
-    return {"opt": {_OPTION: declared}}
+    return _arguments(declared)
+
+
+def _arguments(declared: Operation) -> dict[str, Any]:
+    # The status stands in the Answer; Litestar's idea of it (201, 204) must not interfere.
+    return {"opt": {_OPTION: declared}, "status_code": 200}
 
 
 def of(handler: BaseRouteHandler) -> Operation | None:

@@ -10,11 +10,16 @@ QUERIES = Queries("projections", "health.sql")
 
 
 class Checkpoint(NamedTuple):
-    """How far a projection is; `stuck_seconds` since it moved or had a reason to."""
+    """How far a projection is; `stuck_seconds` since it moved or had a reason to.
+
+    `state` is running, paused, stopped (before an event it cannot apply) or
+    needs_newer_code.
+    """
 
     name: str
     version: int
-    is_paused: bool
+    state: str
+    paused_by: str | None
     lag_events: int
     seconds_since_advance: float
     stuck_seconds: float

@@ -4,8 +4,16 @@ select coalesce(max(version), '0000') as version from public.schema_migrations
 
 -- name: checkpoints
 -- How far each projection is. One that has nothing to do does not move either, so it is
--- stuck only from when the first event it has not seen was recorded.
-select c.name, c.version, c.paused_by is not null as is_paused, g.events as lag_events,
+-- stuck only from when the first event it has not seen was recorded. Paused is somebody's
+-- wish, so it comes before whatever else would keep the projection from moving.
+select c.name, c.version,
+    case
+        when c.paused_by is not null then 'paused'
+        when c.needs is not null then 'needs_newer_code'
+        when c.error is not null then 'stopped'
+        else 'running'
+    end as state,
+    c.paused_by, g.events as lag_events,
     extract(epoch from clock_timestamp() - c.advanced_at)::float8
         as seconds_since_advance,
     case when g.waiting_since is null then 0

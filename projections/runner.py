@@ -11,6 +11,7 @@ projection's policy (see projections.poison).
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -27,6 +28,8 @@ QUERIES = Queries("projections.log", "tail.sql")
 POLL_SECONDS = 0.5
 # Before an event that failed is tried again: at once, then ever more seldom.
 BACKOFF_SECONDS = (0.0, 0.1, 0.5, 2.0, 10.0)
+# And before a database that is away is tried again.
+AWAY_SECONDS = (0.1, 0.1, 0.2, 0.4, 1.0)
 
 log = structlog.get_logger("daybook.projection")
 
@@ -42,6 +45,7 @@ class Runner:
         self._trying: Batch | None = None
         self._failed: Batch | None = None  # what failed last, and how often in a row
         self._failures = 0
+        self._refusals = 0  # how often in a row the database was away
 
     def wake(self) -> None:
         """There may be new events."""
@@ -55,7 +59,8 @@ class Runner:
             except Exception as error:
                 if poison.is_passing(error):
                     log.warning("database_away", error=type(error).__name__)
-                    await self._idle(BACKOFF_SECONDS[1])
+                    await self._idle(_at(AWAY_SECONDS, self._refusals))
+                    self._refusals += 1
                 else:
                     await self._fail(error)
 
@@ -74,6 +79,7 @@ class Runner:
                     if connection.broken:  # whatever was made of that: not the batch
                         raise psycopg.OperationalError("connection lost") from error
                     raise
+                self._refusals = 0
                 if not worked:
                     await self._idle(POLL_SECONDS)
 
@@ -160,8 +166,7 @@ class Runner:
         # Not the wake-up's business: on a busy log it would be tried again all the time.
         self._failures = self._failures + 1 if batch == self._failed else 0
         self._failed = batch
-        last = len(BACKOFF_SECONDS) - 1
-        await asyncio.sleep(BACKOFF_SECONDS[min(self._failures, last)])
+        await asyncio.sleep(_at(BACKOFF_SECONDS, self._failures))
 
     async def _write_down(self, error: Exception, batch: Batch) -> None:
         """What went wrong with an event, for people to see, and what becomes of it.
@@ -196,3 +201,7 @@ class Runner:
         except TimeoutError:
             pass
         self._wake.clear()
+
+
+def _at(steps: Sequence[float], number: int) -> float:
+    return steps[min(number, len(steps) - 1)]

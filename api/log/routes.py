@@ -1,9 +1,10 @@
 """Events: publish one or many, list them, read one."""
 
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath
 
 from api import answers, filters, limits
+from api.answers import Answer
 from api.log import listing, publishing
 from api.log.schemas import (
     DeliveryState,
@@ -36,7 +37,7 @@ _REPLAYED = {"Idempotent-Replayed": "true"}
         answers={202: Published, 200: Published},
     ),
 )
-async def publish_event(request: ApiRequest) -> Response[bytes]:
+async def publish_event(request: ApiRequest) -> Answer:
     """The answer comes after the commit: the event is in the log."""
     sent = publishing.event(await request.raw())
     entry = publishing.entry(sent, request.caller)
@@ -59,7 +60,7 @@ async def publish_event(request: ApiRequest) -> Response[bytes]:
         answers={202: PublishedBatch},
     ),
 )
-async def publish_batch(request: ApiRequest) -> Response[bytes]:
+async def publish_batch(request: ApiRequest) -> Answer:
     """One problem lists every bad event, or all are in the log."""
     sent = publishing.batch(await request.raw())
     entries = [publishing.entry(event, request.caller) for event in sent]
@@ -81,7 +82,7 @@ async def publish_batch(request: ApiRequest) -> Response[bytes]:
         answers={200: EventPage},
     ),
 )
-async def list_events(request: ApiRequest) -> Response[bytes]:
+async def list_events(request: ApiRequest) -> Answer:
     """Without `type` Daybook's own events are left out; `type=daybook.*` names them."""
     query = request.parameters(EventQuery)
     filters.check(
@@ -105,7 +106,7 @@ async def list_events(request: ApiRequest) -> Response[bytes]:
         answers={200: EventWithDeliveries},
     ),
 )
-async def get_event(request: ApiRequest, event_id: FromPath[str]) -> Response[bytes]:
+async def get_event(request: ApiRequest, event_id: FromPath[str]) -> Answer:
     """With the states of its newest 100 deliveries."""
     if grammar.check_event_id(event_id):
         raise NotFound

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from litestar import Response, delete, get, post
+from litestar import delete, get, post
 from litestar.params import FromPath
 
 from api import answers, commands, limits, shapes
+from api.answers import Answer
 from api.errors import unknown
 from api.operation import OPERATOR, operation
 from api.request import ApiRequest
@@ -49,7 +50,7 @@ _LIMITS = Limits(
     PATH,
     **operation("Create a key", scopes=SCOPES, body=CreateKey, answers={201: Key}),
 )
-async def create_key(request: ApiRequest) -> Response[bytes]:
+async def create_key(request: ApiRequest) -> Answer:
     """With some of the maker's own scopes. `key` is shown this once."""
     sent, caller = await request.read(CreateKey), request.caller
     tenant_id = await _tenant_of_new(request, sent.tenant_id)
@@ -82,7 +83,7 @@ async def create_key(request: ApiRequest) -> Response[bytes]:
     PATH,
     **operation("List keys", scopes=SCOPES, query=KeyQuery, answers={200: KeyPage}),
 )
-async def list_keys(request: ApiRequest) -> Response[bytes]:
+async def list_keys(request: ApiRequest) -> Answer:
     """Oldest first; without the keys themselves."""
     query = request.parameters(KeyQuery)
     paging = request.paging(query)
@@ -107,7 +108,7 @@ async def list_keys(request: ApiRequest) -> Response[bytes]:
     f"{PATH}/{{key_id:str}}",
     **operation("End a key", scopes=SCOPES, query=OneKeyQuery, answers={204: None}),
 )
-async def delete_key(request: ApiRequest, key_id: FromPath[str]) -> Response[None]:
+async def delete_key(request: ApiRequest, key_id: FromPath[str]) -> Answer:
     """At once and for good."""
     query, one = request.parameters(OneKeyQuery), shapes.parse("key", key_id)
     tenant_id = _named(request, query.tenant_id, parameter=True)
@@ -124,11 +125,11 @@ async def delete_key(request: ApiRequest, key_id: FromPath[str]) -> Response[Non
     context = await commands.run(request.caller, revoke)
     request.services.authenticator.forget()
     position = context.position or await request.services.head(tenant_id)
-    return Response(None, status_code=204, headers=answers.position(position))
+    return answers.done(position)
 
 
 @get("/api/v1/me", **operation("Who am I?", scopes=[], answers={200: Me}))
-async def get_me(request: ApiRequest) -> Response[bytes]:
+async def get_me(request: ApiRequest) -> Answer:
     """The tenant, the scopes and the limits of the key that was sent."""
     caller = request.caller
     if caller.is_operator or caller.key_id is None:

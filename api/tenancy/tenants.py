@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Response, get, patch, post
+from litestar import get, patch, post
 from litestar.params import FromPath
 
 from api import answers, commands, reading, shapes
+from api.answers import Answer
 from api.operation import OPERATOR, operation
 from api.pagination import PageQuery
 from api.request import ApiRequest
@@ -33,7 +34,7 @@ SCOPES = [OPERATOR]
         "Create a tenant", scopes=SCOPES, body=TenantNames, answers={201: Tenant}
     ),
 )
-async def create_tenant(request: ApiRequest) -> Response[bytes]:
+async def create_tenant(request: ApiRequest) -> Answer:
     """Its log begins with this."""
     sent, log = await request.read(TenantNames), request.services.log
     tenant_id = ids.new()
@@ -55,7 +56,7 @@ async def create_tenant(request: ApiRequest) -> Response[bytes]:
         "List tenants", scopes=SCOPES, query=PageQuery, answers={200: TenantPage}
     ),
 )
-async def list_tenants(request: ApiRequest) -> Response[bytes]:
+async def list_tenants(request: ApiRequest) -> Answer:
     """Oldest first."""
     paging = request.paging(request.parameters(PageQuery))
     async with request.services.operator.connection() as connection:
@@ -71,7 +72,7 @@ async def list_tenants(request: ApiRequest) -> Response[bytes]:
 
 
 @get(ONE, **operation("Read a tenant", scopes=SCOPES, answers={200: Tenant}))
-async def get_tenant(request: ApiRequest, tenant_id: FromPath[str]) -> Response[bytes]:
+async def get_tenant(request: ApiRequest, tenant_id: FromPath[str]) -> Answer:
     """What it is called."""
     found = await _found(request, shapes.parse("ten", tenant_id))
     return answers.json(shown.tenant(found))
@@ -83,9 +84,7 @@ async def get_tenant(request: ApiRequest, tenant_id: FromPath[str]) -> Response[
         "Rename a tenant", scopes=SCOPES, body=TenantChanges, answers={200: Tenant}
     ),
 )
-async def change_tenant(
-    request: ApiRequest, tenant_id: FromPath[str]
-) -> Response[bytes]:
+async def change_tenant(request: ApiRequest, tenant_id: FromPath[str]) -> Answer:
     """What is left out stays."""
     one, raw = shapes.parse("ten", tenant_id), await request.checked()
     before = shown.tenant(await _found(request, one))

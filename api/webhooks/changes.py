@@ -8,9 +8,8 @@ import asyncio
 from collections.abc import Callable
 from uuid import UUID
 
-from litestar import Response
-
 from api import answers, commands
+from api.answers import Answer
 from api.errors import EtagMismatch
 from api.request import ApiRequest
 from api.webhooks import shown
@@ -60,7 +59,7 @@ async def answer(
     *,
     status: int = 200,
     secret: str | None = None,
-) -> Response[bytes]:
+) -> Answer:
     """The webhook after a write that the log holds up to `position`."""
     webhook = await found(request, webhook_id)
     headers = answers.position(position) | etag(webhook)

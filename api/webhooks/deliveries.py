@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath
 
 from api import answers, commands, filters, shapes
+from api.answers import Answer
 from api.operation import operation
 from api.pagination import Page, Paging
 from api.request import ApiRequest
@@ -54,7 +55,7 @@ class MovedOn(VersionConflict):
         "List deliveries", scopes=READ, query=DeliveryQuery, answers={200: DeliveryPage}
     ),
 )
-async def list_deliveries(request: ApiRequest) -> Response[bytes]:
+async def list_deliveries(request: ApiRequest) -> Answer:
     """Newest first; those of deleted webhooks too."""
     query = request.parameters(DeliveryQuery)
     webhook_id = None
@@ -77,7 +78,7 @@ async def list_deliveries(request: ApiRequest) -> Response[bytes]:
 )
 async def list_deliveries_of_webhook(
     request: ApiRequest, webhook_id: FromPath[str]
-) -> Response[bytes]:
+) -> Answer:
     """Newest first."""
     query = request.parameters(DeliveriesOfWebhookQuery)
     webhook = await changes.found(request, shapes.parse("wh", webhook_id))
@@ -88,9 +89,7 @@ async def list_deliveries_of_webhook(
     ONE,
     **operation("Read a delivery", scopes=READ, answers={200: DeliveryWithAttempts}),
 )
-async def get_delivery(
-    request: ApiRequest, delivery_id: FromPath[str]
-) -> Response[bytes]:
+async def get_delivery(request: ApiRequest, delivery_id: FromPath[str]) -> Answer:
     """With all its attempts."""
     tenant_id, key = request.caller.tenant_id, _parse(delivery_id)
     async with request.services.database.tenant(tenant_id) as connection:
@@ -106,14 +105,12 @@ async def get_delivery(
         answers={202: DeliveryWithAttempts},
     ),
 )
-async def retry_delivery(
-    request: ApiRequest, delivery_id: FromPath[str]
-) -> Response[bytes]:
+async def retry_delivery(request: ApiRequest, delivery_id: FromPath[str]) -> Answer:
     """One attempt, from any state but `sending`. The webhook must be enabled."""
     await request.read_if_any(Nothing)
     tenant_id, key = request.caller.tenant_id, _parse(delivery_id)
 
-    async def attempt() -> Response[bytes]:
+    async def attempt() -> Answer:
         async with request.services.database.tenant(tenant_id) as connection:
             await _retry(connection, tenant_id, key)
             shown_now = await _with_attempts(connection, tenant_id, key)
@@ -139,7 +136,7 @@ async def _list(
     request: ApiRequest,
     query: DeliveriesOfWebhookQuery,
     webhook_id: UUID | None,
-) -> Response[bytes]:
+) -> Answer:
     filters.check(types=query.type, since=query.since, until=query.until)
     paging = request.paging(query)
     tenant_id = request.caller.tenant_id

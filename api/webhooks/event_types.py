@@ -3,10 +3,11 @@
 from uuid import UUID
 
 import msgspec
-from litestar import Response, get, put
+from litestar import get, put
 from litestar.params import FromPath
 
 from api import answers, commands, reading
+from api.answers import Answer
 from api.operation import operation
 from api.pagination import PageQuery, Paging
 from api.request import ApiRequest
@@ -34,7 +35,7 @@ _ALL = 2**31 - 1
         "List event types", scopes=READ, query=PageQuery, answers={200: EventTypePage}
     ),
 )
-async def list_event_types(request: ApiRequest) -> Response[bytes]:
+async def list_event_types(request: ApiRequest) -> Answer:
     """By name: declared ones, those seen in the log, and Daybook's own."""
     paging = request.paging(request.parameters(PageQuery))
     tenant_id = request.caller.tenant_id
@@ -48,9 +49,7 @@ async def list_event_types(request: ApiRequest) -> Response[bytes]:
 
 
 @get(ONE, **operation("Read an event type", scopes=READ, answers={200: EventType}))
-async def get_event_type(
-    request: ApiRequest, event_type: FromPath[str]
-) -> Response[bytes]:
+async def get_event_type(request: ApiRequest, event_type: FromPath[str]) -> Answer:
     """One that is declared, or seen in the log, or Daybook's own."""
     if grammar.check_type(event_type):
         raise NotFound
@@ -73,9 +72,7 @@ async def get_event_type(
         answers={200: EventType},
     ),
 )
-async def declare_event_type(
-    request: ApiRequest, event_type: FromPath[str]
-) -> Response[bytes]:
+async def declare_event_type(request: ApiRequest, event_type: FromPath[str]) -> Answer:
     """Replaces all that was declared; what is left out goes back to its default."""
     raw = await request.checked()
     if faults := grammar.check_published_type(event_type, "event_type"):

@@ -1,10 +1,11 @@
 """Webhooks: make, read, change, enable, disable, delete, try out."""
 
 import msgspec
-from litestar import Response, delete, get, patch, post, put
+from litestar import delete, get, patch, post, put
 from litestar.params import FromPath
 
 from api import answers, commands, shapes
+from api.answers import Answer
 from api.operation import operation
 from api.pagination import PageQuery
 from api.request import ApiRequest
@@ -44,7 +45,7 @@ READ, WRITE = ["webhooks:read"], ["webhooks:write"]
         answers={201: Webhook},
     ),
 )
-async def create_webhook(request: ApiRequest) -> Response[bytes]:
+async def create_webhook(request: ApiRequest) -> Answer:
     """It is owed what is published from now on. `secret` is shown this once."""
     services, tenant_id = request.services, request.caller.tenant_id
     development = services.settings.development
@@ -81,7 +82,7 @@ async def create_webhook(request: ApiRequest) -> Response[bytes]:
         "List webhooks", scopes=READ, query=PageQuery, answers={200: WebhookPage}
     ),
 )
-async def list_webhooks(request: ApiRequest) -> Response[bytes]:
+async def list_webhooks(request: ApiRequest) -> Answer:
     """Oldest first."""
     paging = request.paging(request.parameters(PageQuery))
     tenant_id = request.caller.tenant_id
@@ -99,9 +100,7 @@ async def list_webhooks(request: ApiRequest) -> Response[bytes]:
 
 
 @get(ONE, **operation("Read a webhook", scopes=READ, answers={200: Webhook}))
-async def get_webhook(
-    request: ApiRequest, webhook_id: FromPath[str]
-) -> Response[bytes]:
+async def get_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """`ETag` is its version."""
     webhook = await changes.found(request, shapes.parse("wh", webhook_id))
     return answers.json(shown.webhook(webhook), headers=changes.etag(webhook))
@@ -116,9 +115,7 @@ async def get_webhook(
         answers={200: Webhook},
     ),
 )
-async def replace_webhook(
-    request: ApiRequest, webhook_id: FromPath[str]
-) -> Response[bytes]:
+async def replace_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """What is left out goes back to its default."""
     return await _configure(request, webhook_id, keep=False)
 
@@ -132,30 +129,24 @@ async def replace_webhook(
         answers={200: Webhook},
     ),
 )
-async def change_webhook(
-    request: ApiRequest, webhook_id: FromPath[str]
-) -> Response[bytes]:
+async def change_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """What is left out stays; null goes back to the default."""
     return await _configure(request, webhook_id, keep=True)
 
 
 @delete(ONE, **operation("Delete a webhook", scopes=WRITE, answers={204: None}))
-async def delete_webhook(
-    request: ApiRequest, webhook_id: FromPath[str]
-) -> Response[None]:
+async def delete_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """Cancels what it is owed; the history of its deliveries stays."""
     one = shapes.parse("wh", webhook_id)
     position = await changes.change(request, one, lambda seen: Subscription.delete)
-    return Response(None, status_code=204, headers=answers.position(position))
+    return answers.done(position)
 
 
 @post(
     f"{ONE}/enable",
     **operation("Enable a webhook", scopes=WRITE, body=Nothing, answers={200: Webhook}),
 )
-async def enable_webhook(
-    request: ApiRequest, webhook_id: FromPath[str]
-) -> Response[bytes]:
+async def enable_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """It is sent everything that waited, in order. Repeatable."""
     await request.read_if_any(Nothing)
     one = shapes.parse("wh", webhook_id)
@@ -172,9 +163,7 @@ async def enable_webhook(
         answers={200: Webhook},
     ),
 )
-async def disable_webhook(
-    request: ApiRequest, webhook_id: FromPath[str]
-) -> Response[bytes]:
+async def disable_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """Nothing more is attempted; what it is owed waits. Repeatable."""
     note = (await request.read_if_any(DisableWebhook)).reason
     if note is not None and (faults := grammar.check_description(note, "#/reason")):
@@ -197,9 +186,7 @@ async def disable_webhook(
         answers={200: Attempt, 202: TestUnanswered},
     ),
 )
-async def test_webhook(
-    request: ApiRequest, webhook_id: FromPath[str]
-) -> Response[bytes]:
+async def test_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """Sent now, disabled or not; not in the log, no retry, in no figure."""
     sent = await request.read_if_any(SendTest)
     trial.check(sent)
@@ -209,9 +196,7 @@ async def test_webhook(
     return answers.json(outcome, status=status)
 
 
-async def _configure(
-    request: ApiRequest, webhook_id: str, *, keep: bool
-) -> Response[bytes]:
+async def _configure(request: ApiRequest, webhook_id: str, *, keep: bool) -> Answer:
     one, raw = shapes.parse("wh", webhook_id), await request.checked()
 
     def decide(seen: views.Webhook) -> changes.Act:

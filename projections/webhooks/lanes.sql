@@ -39,6 +39,12 @@ from free f
 where l.tenant_id = f.tenant_id and l.webhook_id = f.webhook_id and l.replay = f.replay
 returning l.tenant_id, l.webhook_id, l.replay, l.epoch, l.failing_since is not null as failing
 
+-- name: owned
+-- The lanes of this worker as the database has them; asked after a lost connection, when
+-- a taking may have been committed without our hearing of it.
+select tenant_id, webhook_id, replay, epoch, failing_since is not null as failing
+from lanes where owner = %(owner)s
+
 -- name: give_back
 -- Lanes for others to take.
 update lanes l set owner = null
@@ -57,6 +63,7 @@ with mine as (
         %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[])
         as a (tenant_id, webhook_id, replay, epoch)
         using (tenant_id, webhook_id, replay, epoch)
+    order by l.tenant_id, l.webhook_id, l.replay
     for share of l
 ),
 lost as (
@@ -115,9 +122,10 @@ returning p.tenant_id, p.webhook_id
 -- name: first_attempts
 -- The next rows of several lanes, in order, each lane as many as it has room for; and in
 -- the same statement, before any of them leaves, sent_through is raised over them. A lane
--- whose epoch is another's by now gives nothing: the update waits for the taker's commit,
--- then sees the new epoch.
-with mine as (
+-- whose epoch is another's by now gives nothing: the lock waits for the taker's commit,
+-- then sees the new epoch. Lanes are locked in the order of their key, here and in settle,
+-- so that the two, on their own connections, never wait for each other in a circle.
+with mine as materialized (
     select l.tenant_id, l.webhook_id, l.replay, l.epoch, l.sent_through, a.room
     from unnest(
         %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[],
@@ -125,6 +133,8 @@ with mine as (
     join lanes l using (tenant_id, webhook_id, replay, epoch)
     join webhooks w using (tenant_id, webhook_id)
     where w.state = 'active'
+    order by l.tenant_id, l.webhook_id, l.replay
+    for no key update of l
 ),
 next as materialized (
     select m.tenant_id, m.webhook_id, m.replay, m.epoch, o.position, o.recorded_at,
@@ -174,6 +184,7 @@ with mine as (
     join lanes l using (tenant_id, webhook_id, replay, epoch)
     join webhooks w using (tenant_id, webhook_id)
     where w.state = 'active'
+    order by l.tenant_id, l.webhook_id, l.replay
     for share of l
 ),
 due as materialized (
@@ -235,6 +246,7 @@ held as (
     from lanes l
     where (l.tenant_id, l.webhook_id, l.replay, l.epoch) in (
         select tenant_id, webhook_id, replay, epoch from done)
+    order by l.tenant_id, l.webhook_id, l.replay
     for share of l
 ),
 judged as materialized (

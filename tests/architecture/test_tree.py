@@ -3,6 +3,7 @@
 import re
 
 from tests.support import tree
+from tests.support.source import ROOT
 
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 
@@ -22,8 +23,8 @@ def test_the_tests_that_the_documentation_names_exist() -> None:
     missing = [
         f"{file}::{name}"
         for file, name in named
-        if not (tree.ROOT / file).exists()
-        or f"def {name}" not in (tree.ROOT / file).read_text("utf-8")
+        if not (ROOT / file).exists()
+        or f"def {name}" not in (ROOT / file).read_text("utf-8")
     ]
     assert len(named) > 12
     assert not missing

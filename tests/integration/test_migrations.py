@@ -28,6 +28,7 @@ ROLES = (
     "daybook_app",
     "daybook_operator",
     "daybook_worker",
+    "daybook_backup",
 )
 
 ONE_PROCESS = """

@@ -131,6 +131,6 @@ def test_nothing_refers_to_the_log_by_foreign_key(admin: psycopg.Connection) -> 
 def test_no_role_can_log_in_or_pass_over_policies(admin: psycopg.Connection) -> None:
     mighty = """
         select rolname from pg_roles where rolname in ('daybook_owner', 'daybook_log',
-        'daybook_app', 'daybook_operator', 'daybook_worker')
+        'daybook_app', 'daybook_operator', 'daybook_worker', 'daybook_backup')
         and (rolcanlogin or rolsuper or rolbypassrls or rolcreaterole or rolcreatedb)"""
     assert names(admin, mighty) == set()

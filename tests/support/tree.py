@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.source import LAYERS, ROOT
+
 DOCUMENT = ROOT / "docs" / "architecture.md"
-LAYERS = ("domain", "projections", "workers", "api", "migrations")
 BEGIN = "<!-- tree: written by `python -m tests.support.tree` -->"
 END = "<!-- end of tree -->"
 COLUMN = 30  # where the sentences begin

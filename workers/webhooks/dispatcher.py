@@ -66,6 +66,8 @@ class Dispatcher:
                 begun = self._keeper.may_begin() and await self._fill()
             except postgres.AWAY as error:
                 log.warning("database_away", error=type(error).__name__)
+                for lane in self._lanes:  # those of this round have left the line
+                    self._lanes.line_up(lane)
                 await asyncio.sleep(0.2)
             else:
                 if not begun:

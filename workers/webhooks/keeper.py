@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -45,6 +46,7 @@ class Keeper:
         self._owner: UUID | None = None
         self._renewed = float("-inf")
         self._handed_off = 0
+        self._is_unsure = False  # whether the database gave us lanes we never heard of
         self._endings: set[asyncio.Task[None]] = set()
 
     def may_begin(self) -> bool:
@@ -62,6 +64,7 @@ class Keeper:
                 await self._tend()
             except postgres.AWAY as error:
                 log.warning("database_away", error=type(error).__name__)
+                self._is_unsure = True
                 await asyncio.sleep(0.2)
             else:
                 await self._pause()
@@ -99,6 +102,8 @@ class Keeper:
         elif time.monotonic() - self._renewed >= self._lease / RENEWALS:
             await self._renew()
             await self._share()
+        if self._is_unsure:
+            await self._make_sure()
         await self._look()
 
     async def _renew(self) -> None:
@@ -145,25 +150,34 @@ class Keeper:
         # Taking and recovering are one transaction: a worker that dies between the two
         # leaves the lane as it was.
         async with connection.transaction():
-            taken = await self._link.rows(QUERIES["take"], params)
-            lanes = [
-                Lane(
-                    LaneKey(row.tenant_id, row.webhook_id, row.replay),
-                    row.epoch,
-                    is_failing=row.failing,
-                )
-                for row in taken
-            ]
-            keys = key_params(lane.key for lane in lanes)
-            epochs = {"epochs": [lane.epoch for lane in lanes]}
-            await self._link.rows(QUERIES["recover"], keys | epochs)
+            lanes = _lanes(await self._link.rows(QUERIES["take"], params))
+            await self._recover(lanes)
             if lanes:
                 failpoint("lanes.taken")
+        await self._adopt(lanes)
+
+    async def _recover(self, lanes: Sequence[Lane]) -> None:
+        keys = key_params(lane.key for lane in lanes)
+        epochs = {"epochs": [lane.epoch for lane in lanes]}
+        await self._link.rows(QUERIES["recover"], keys | epochs)
+
+    async def _adopt(self, lanes: Sequence[Lane]) -> None:
         await self._refresh(lanes)
         for lane in lanes:
             self._lanes.add(lane)
         if lanes:
             self._changed()
+
+    async def _make_sure(self) -> None:
+        """After a lost connection: lanes that were given to us and pokes that were taken
+        without our hearing of it. Adopt the ones, look at everything for the others."""
+        rows = await self._link.rows(QUERIES["owned"], {"owner": self._owner})
+        unheard = [lane for lane in _lanes(rows) if self._lanes.get(lane.key) is None]
+        await self._recover(unheard)
+        await self._adopt(unheard)
+        await self._refresh(list(self._lanes))
+        self._lanes.hint([lane.key.webhook_id for lane in self._lanes])
+        self._is_unsure = False
 
     async def _refresh(self, lanes: Sequence[Lane]) -> None:
         for lane in await refresh(self._link, self._lanes, lanes):
@@ -212,6 +226,17 @@ class Keeper:
         except TimeoutError:
             pass
         self._hurry.clear()
+
+
+def _lanes(rows: Sequence[Any]) -> list[Lane]:
+    return [
+        Lane(
+            LaneKey(row.tenant_id, row.webhook_id, row.replay),
+            row.epoch,
+            is_failing=row.failing,
+        )
+        for row in rows
+    ]
 
 
 async def refresh(link: Link, owned: Lanes, lanes: Sequence[Lane]) -> list[Lane]:

@@ -1,9 +1,9 @@
 """One writer process of the soak `gaps`: eight writers that do what writers do.
 
-`python -m tests.soak.gap_writer URL SEED LEDGER`, until its standard input ends. Groups of
-1 to 200 entries, wrong expected versions, ids that others use too, and transactions of its
-own around the append that are slow to end, or end in a rollback. The ledger says what was
-heard, a line each: `+ id log_position` is in the log, `- id` is not and never will be.
+`python -m tests.support.gap_writer URL SEED LEDGER`, until its standard input ends. Groups
+of 1 to 200 entries, wrong expected versions, ids that others use too, and transactions of
+its own around the append that are slow to end, or end in a rollback. The ledger says what
+was heard, a line each: `+ id log_position` is in the log, `- id` is not and never will be.
 """
 
 import argparse
@@ -11,9 +11,9 @@ import asyncio
 import random
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from uuid import UUID, uuid5
 
 import psycopg
@@ -26,6 +26,7 @@ from projections import postgres
 from projections.log import appender as appending
 from projections.log.appender import Appender
 from projections.log.queue import Request
+from workers import logs
 
 WRITERS = 8
 TENANTS = [uuid5(UUID(int=0), f"tenant {number}") for number in range(5)]
@@ -54,8 +55,8 @@ class Ledger:
         """They are not, and never will be."""
         self._write(f"- {entry.event_id}\n" for entry in entries)
 
-    def _write(self, lines: object) -> None:
-        text = "".join(lines)  # type: ignore[call-overload]
+    def _write(self, lines: Iterable[str]) -> None:
+        text = "".join(lines)
         with self._lock:
             self._file.write(text)
             self._file.flush()
@@ -148,15 +149,15 @@ class Writer:
         tenant_id = self._chance.choice(TENANTS)
         return [self._entry(tenant_id=tenant_id) for _ in range(count)]
 
-    def _entry(self, **fields: object) -> Entry:
-        given = {
+    def _entry(self, **fields: Any) -> Entry:
+        given: dict[str, Any] = {
             "tenant_id": TENANTS[0],
             "event_id": ids.fresh("evt"),
             "stream": f"gap/{self._chance.randrange(STREAMS)}",
             "type": "soak.gap",
             "state": b'{"note":"' + b"x" * self._chance.randrange(200) + b'"}',
         }
-        return Entry(**(given | fields))  # type: ignore[arg-type]
+        return Entry(**(given | fields))
 
 
 async def run(url: str, seed: str, ledger: Ledger) -> None:
@@ -183,6 +184,7 @@ def main() -> None:
     parser.add_argument("seed")
     parser.add_argument("ledger", type=Path)
     given = parser.parse_args()
+    logs.configure("error")
     with given.ledger.open("a", encoding="utf-8") as file:
         asyncio.run(run(given.url, given.seed, Ledger(file)))
 

@@ -1,0 +1,239 @@
+"""Stored bytes of every event and version there has been: they load, for ever.
+
+`frozen_events.json` has an example of each event as today's code writes it. When an event
+gets another form, its line there changes and the old one goes to `OLD` below, as it is: no
+test makes old bytes, or a mistake in today's code could make them wrong as well.
+
+Nothing but this reads old bytes. The inline models are given new events only; one that is
+made again from the log reads fields that both versions of a description have.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from eventsourcing.utils import register_topic
+
+from domain import catalog
+from domain.codec import DatedEvent, JSONTranscoder, LogMapper, UnknownTopic
+from domain.model import Aggregate, AggregateEvent
+from domain.tenancy import api_key, tenant
+from domain.tenancy.api_key import ApiKey
+from domain.tenancy.tenant import Tenant
+from domain.webhooks import event_type, subscription
+from domain.webhooks.event_type import EventType
+from domain.webhooks.subscription import Settings, Subscription
+
+FILE = Path(__file__).with_name("frozen_events.json")
+FROZEN = {
+    topic: state.encode() for topic, state in json.loads(FILE.read_text("utf-8")).items()
+}
+
+SOME_ID = UUID("01924c8a-7b00-7000-8000-00000000001d")
+NAMES = {
+    Tenant: tenant.originator_id(SOME_ID),
+    ApiKey: api_key.originator_id(SOME_ID, SOME_ID),
+    EventType: event_type.originator_id(SOME_ID, "crane.inspected"),
+    Subscription: subscription.originator_id(SOME_ID, SOME_ID),
+}
+MAPPER = LogMapper(JSONTranscoder(), aggregates=catalog.AGGREGATE_OF)
+THEN = datetime(2026, 9, 1, 12, tzinfo=UTC)
+
+URL = "https://receiver.example/hook"
+FIRST_SETTINGS = {
+    "url": URL,
+    "event_types": ["crane.*"],
+    "name": "payroll",
+    "description": None,
+    "retry": "durable",
+    "timeout_seconds": 15,
+    "max_in_flight": 10,
+    "metadata": {"site": 7},
+}
+NEXT_SETTINGS = {
+    "url": URL,
+    "event_types": ["*"],
+    "name": None,
+    "description": "Everything.",
+    "retry": "fast",
+    "timeout_seconds": 5,
+    "max_in_flight": 1,
+    "metadata": {},
+}
+
+# The life of one aggregate of each kind: its events, and what they have made of it.
+LIVES: dict[type[Aggregate], list[tuple[str, dict[str, Any]]]] = {
+    Tenant: [
+        ("daybook.tenant.created", {"name": "Northside", "external_id": "n-1"}),
+        ("daybook.tenant.updated", {"name": "Südufer", "external_id": None}),
+    ],
+    ApiKey: [
+        (
+            "daybook.key.created",
+            {
+                "name": "ci",
+                "scopes": ["events:read", "events:write"],
+                "expires_at": "2027-01-01T00:00:00.000000Z",
+                "is_revoked": False,
+            },
+        ),
+        ("daybook.key.revoked", {"is_revoked": True}),
+    ],
+    EventType: [
+        (
+            "daybook.event_type.declared",
+            {
+                "type": "crane.inspected",
+                "description": "Looked at.",
+                "example": None,
+                "deprecated": False,
+            },
+        ),
+        (
+            "daybook.event_type.updated",
+            {
+                "type": "crane.inspected",
+                "description": "Looked at closely.",
+                "example": {"passed": True},
+                "deprecated": True,
+            },
+        ),
+    ],
+    Subscription: [
+        (
+            "daybook.webhook.created",
+            {"settings": FIRST_SETTINGS, "is_enabled": True, "is_deleted": False},
+        ),
+        ("daybook.webhook.updated", {"settings": NEXT_SETTINGS}),
+        ("daybook.webhook.disabled", {"is_enabled": False}),
+        ("daybook.webhook.enabled", {"is_enabled": True}),
+        ("daybook.webhook.deleted", {"is_deleted": True}),
+    ],
+}
+
+# Bytes in logs of earlier programs, by topic and version: never to be changed.
+OLD = {
+    ("daybook.event_type.updated", 1): (
+        b'{"description":"Looked at closely.","example":{"passed":true},'
+        b'"deprecated":true}'
+    ),
+}
+
+
+def loaded(kind: type[Aggregate], stored: dict[str, bytes]) -> Iterator[Any]:
+    """The aggregate of that kind after each event of its life, from these bytes."""
+    aggregate: Any = None
+    for version, (topic, _) in enumerate(LIVES[kind], 1):
+        row = DatedEvent(NAMES[kind], version, topic, stored[topic], THEN)
+        aggregate = MAPPER.to_domain_event(row).mutate(aggregate)
+        yield aggregate
+
+
+def lived(kind: type[Aggregate]) -> Aggregate:
+    """The same life, lived today."""
+    name = NAMES[kind]
+    if kind is Tenant:
+        made = Tenant(id=name, name="Northside", external_id="n-1")
+        made.change("Südufer", None)
+        return made
+    if kind is ApiKey:
+        scopes, end = ["events:read", "events:write"], "2027-01-01T00:00:00.000000Z"
+        key = ApiKey(id=name, name="ci", scopes=scopes, expires_at=end)
+        key.revoke()
+        return key
+    if kind is EventType:
+        declared = EventType(
+            id=name,
+            type="crane.inspected",
+            description="Looked at.",
+            example=None,
+            deprecated=False,
+        )
+        declared.describe("Looked at closely.", {"passed": True}, deprecated=True)
+        return declared
+    webhook = Subscription(id=name, settings=FIRST_SETTINGS)
+    webhook.configure(Settings(**NEXT_SETTINGS))
+    webhook.disable("manual", "on holiday")
+    webhook.enable()
+    webhook.delete()
+    return webhook
+
+
+@pytest.mark.parametrize("kind", LIVES)
+def test_what_is_written_today_is_what_the_file_has(kind: type[Aggregate]) -> None:
+    written = [MAPPER.to_stored_event(event) for event in lived(kind).pending_events]
+    assert [(event.topic, event.state) for event in written] == [
+        (topic, FROZEN[topic]) for topic, _ in LIVES[kind]
+    ]
+
+
+@pytest.mark.parametrize("kind", LIVES)
+def test_what_the_file_has_makes_the_aggregate(kind: type[Aggregate]) -> None:
+    expected: dict[str, Any] = {}
+    steps = zip(LIVES[kind], loaded(kind, FROZEN), strict=True)
+    for version, ((_, changed), aggregate) in enumerate(steps, 1):
+        expected |= changed
+        assert {name: getattr(aggregate, name) for name in expected} == expected
+        assert (aggregate.id, aggregate.version) == (NAMES[kind], version)
+        assert aggregate.modified_on == THEN
+
+
+@pytest.mark.parametrize(("topic", "version"), OLD)
+def test_old_bytes_make_the_same_aggregate(topic: str, version: int) -> None:
+    """And not only that: old events look like new ones to whoever reads them."""
+    kind = next(kind for kind, life in LIVES.items() if topic in dict(life))
+    old = FROZEN | {topic: OLD[topic, version]}
+    assert list(loaded(kind, old))[-1] == list(loaded(kind, FROZEN))[-1]
+    events = [
+        MAPPER.to_domain_event(DatedEvent(NAMES[kind], 2, topic, state, THEN))
+        for state in (old[topic], FROZEN[topic])
+    ]
+    assert events[0] == events[1]
+
+
+def test_every_event_and_version_is_frozen() -> None:
+    assert FROZEN.keys() == catalog.EVENTS.keys()
+    assert {topic for life in LIVES.values() for topic, _ in life} == FROZEN.keys()
+    assert OLD.keys() == {
+        (topic, version)
+        for topic, event in catalog.EVENTS.items()
+        for version in range(1, getattr(event, "class_version", 1))
+    }
+
+
+def test_an_event_of_a_newer_program_is_left_to_it() -> None:
+    topic = "daybook.event_type.updated"
+    state = FROZEN[topic].replace(b'"class_version":2', b'"class_version":3')
+    row = DatedEvent(NAMES[EventType], 2, topic, state, THEN)
+    with pytest.raises(UnknownTopic, match="version 3"):
+        MAPPER.to_domain_event(row)
+
+
+def test_a_very_old_event_goes_through_every_version() -> None:
+    # given: an event that has changed twice
+    class Moved(AggregateEvent):
+        TOPIC = "test.moved"
+        class_version = 3
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            state["to"] = [state.pop("x"), state.pop("y")]
+
+        @staticmethod
+        def upcast_v2_v3(state: dict[str, Any]) -> None:
+            state["to"].append(0)
+
+    register_topic(Moved.TOPIC, Moved)
+    mapper = LogMapper(JSONTranscoder(), aggregates={Moved.TOPIC: ""})
+    # then
+    for state in (
+        b'{"x":1,"y":2}',
+        b'{"to":[1,2],"class_version":2}',
+        b'{"to":[1,2,0],"class_version":3}',
+    ):
+        event = mapper.to_domain_event(DatedEvent("a/b", 1, Moved.TOPIC, state, THEN))
+        assert vars(event)["to"] == [1, 2, 0]
