@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 
-from api import docs, errors, guards, health, limits, openapi
+from api import docs, errors, guards, health, limits, metrics, openapi
 from api.edge import Edge
 from api.log import routes as log
+from api.log import streams
+from api.projections import routes as projections
 from api.request import ApiRequest
 from api.services import opened
 from api.settings import ApiSettings
@@ -17,7 +19,16 @@ from api.webhooks import deliveries, event_types
 from api.webhooks import routes as webhooks
 from projections.settings import read
 
-CONTEXTS = (log, webhooks, deliveries, event_types, tenants, keys)
+CONTEXTS = (
+    log,
+    streams,
+    webhooks,
+    deliveries,
+    event_types,
+    tenants,
+    keys,
+    projections,
+)
 
 
 def create() -> Litestar:
@@ -36,7 +47,13 @@ def create_app(settings: ApiSettings) -> Litestar:
 
     contexts = [handler for context in CONTEXTS for handler in context.HANDLERS]
     app = Litestar(
-        [*contexts, *health.HANDLERS, *docs.HANDLERS, *openapi.HANDLERS],
+        [
+            *contexts,
+            *health.HANDLERS,
+            *metrics.HANDLERS,
+            *docs.HANDLERS,
+            *openapi.HANDLERS,
+        ],
         before_request=guards.authorise,
         exception_handlers=errors.HANDLERS,
         lifespan=[lifespan],

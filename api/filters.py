@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from api import shapes
+from api.errors import LogRewound
 from domain import grammar
 from domain.errors import Fault, Invalid
 from domain.webhooks import patterns
 from projections.log import views
 from projections.postgres import Connection
+
+_DIGITS = 17  # more than any position has; so many make it too large, as they should
 
 
 def check(
@@ -50,6 +55,31 @@ async def span(
     if until is not None:
         last = await views.first_since(connection, tenant_id, until, head) - 1
     return first, last
+
+
+def place(text: str, parameter: str = "as_of") -> int | datetime:
+    """A place in a query: digits are a position, else it is a time. Raises Invalid."""
+    try:
+        if text.isascii() and text.isdigit():
+            return msgspec.convert(int(text[:_DIGITS]), shapes.PositionIn)
+        moment = msgspec.convert(text, shapes.TimeIn)
+    except msgspec.ValidationError:
+        detail = "it is a position or a time with an offset"
+        raise Invalid([Fault(parameter, "invalid", detail, parameter=True)]) from None
+    if faults := shapes.check_time(moment, parameter, parameter=True):
+        raise Invalid(faults)
+    return moment
+
+
+async def as_of(
+    connection: Connection, tenant_id: UUID, wanted: int | datetime | None, head: int
+) -> int:
+    """The last position that had been recorded then. Raises LogRewound."""
+    if isinstance(wanted, datetime):
+        return await views.position_as_of(connection, tenant_id, wanted, head)
+    if wanted is not None and wanted > head:
+        raise LogRewound(f"the log ends at position {head}")
+    return head if wanted is None else wanted
 
 
 def _of_parameter(name: str, faults: Sequence[Fault]) -> list[Fault]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from api.errors import CursorInvalid
+from api.errors import CursorInvalid, LogRewound
 
 T = TypeVar("T")
 Key = Sequence[int | str]
@@ -46,10 +46,14 @@ class Page(NamedTuple, Generic[T]):
 
 
 class _Seam(Struct, array_like=True, frozen=True):
-    """Where a cursor points: beyond `key`, back from it or onwards."""
+    """Where a cursor points: beyond `key`, back from it or onwards.
+
+    `log` says which incarnation of the log its positions are of, where there are any.
+    """
 
     backwards: bool
     key: list[int | str]
+    log: str | None = None
 
 
 class Cursors:
@@ -91,6 +95,13 @@ class Paging:
         self.limit = query.limit
         given = query.cursor
         self._seam = None if given is None else cursors.read(binding, given)
+        self._log: str | None = None
+
+    def of_log(self, incarnation: str) -> None:
+        """The keys are positions in this log; raises LogRewound for another's cursor."""
+        if self._seam is not None and self._seam.log not in (None, incarnation):
+            raise LogRewound("the cursor is of the log before it was restored")
+        self._log = incarnation
 
     @property
     def key(self) -> list[Any] | None:
@@ -123,7 +134,8 @@ class Paging:
         )
 
     def _make(self, row: T, key_of: Callable[[T], Key], *, backwards: bool) -> str:
-        return self._cursors.make(self._binding, _Seam(backwards, list(key_of(row))))
+        seam = _Seam(backwards, list(key_of(row)), self._log)
+        return self._cursors.make(self._binding, seam)
 
 
 def _derive(secret: str) -> bytes:

@@ -105,9 +105,7 @@ async def retry(connection: Connection, name: str, error_id: int) -> Poisoned:
     return found._replace(retry=found.state == "parked")
 
 
-async def skip(
-    connection: Connection, name: str, error_id: int, by: str
-) -> Poisoned:
+async def skip(connection: Connection, name: str, error_id: int, by: str) -> Poisoned:
     """Leave an event out for good. Raises NotFound."""
     params = {"name": name, "error_id": error_id, "by": by}
     await _run(connection, QUERIES["skip"], params)

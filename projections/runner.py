@@ -175,24 +175,26 @@ class Runner:
         may have got past the event, and what is applied must not be set aside as well.
         """
         needs = str(error) if isinstance(error, NeedsNewerCode) else None
+        failure = {
+            "name": self._projection.name,
+            "position": batch.through,
+            "error": poison.text(error),
+            "needs": needs and poison.storable(needs),
+        }
         try:
             async with await self._connect() as connection, connection.transaction():
                 own = await self._own(connection)
                 if own is None or own.log_position != batch.after:
                     return
-                failure = {
-                    "name": self._projection.name,
-                    "position": batch.through,
-                    "error": poison.text(error),
-                    "needs": needs and poison.storable(needs),
-                }
                 await connection.execute(QUERIES["fail"], failure)
                 if needs is None:
                     await poison.record(
                         connection, self._projection, batch.through, error
                     )
-        except postgres.AWAY:
-            pass  # it will fail again, and be written down then
+        except Exception as problem:
+            # It will fail again, and be written down then.
+            if not poison.is_passing(problem):
+                log.exception("failure_not_written_down", projection=failure["name"])
 
     async def _idle(self, seconds: float) -> None:
         try:

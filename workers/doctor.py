@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import psycopg
 
 from migrations import runner
-from projections import postgres, startup
+from projections import health, postgres, startup
+from projections.health import Checkpoint
 from projections.postgres import Link
 from projections.sql import Queries
 
@@ -52,8 +53,8 @@ async def _inside(url: str) -> list[Finding]:
     findings = [await _safety(url)]
     link = Link(url, "daybook_worker", "doctor")
     try:
-        rows = await link.rows(QUERIES["projections"])
-        findings += [_projection(row) for row in rows]
+        found = await health.checkpoints(await link.connection())
+        findings += [_projection(one) for one in found]
         [workers] = await link.rows(QUERIES["workers"])
         findings.append(_workers(workers))
         [queue] = await link.rows(QUERIES["queue"])
@@ -76,16 +77,21 @@ async def _safety(url: str) -> Finding:
     )
 
 
-def _projection(row: Any) -> Finding:
-    what = f"projection {row.name}"
-    if row.error:
-        return Finding(
-            False, what, f"stopped before {row.failed_position}: {row.error}"
-        )
-    lag = f"{row.lag} events behind, moved {row.seconds:.0f} s ago"
-    if row.lag and row.seconds > BEHIND_SECONDS:
+def _projection(one: Checkpoint) -> Finding:
+    what = f"projection {one.name}"
+    lag = f"{one.lag_events} events behind, moved {one.seconds_since_advance:.0f} s ago"
+    match one.state:
+        case "paused":
+            detail = f"paused by {one.paused_by}, {lag}: `daybook projections resume`"
+            return Finding(False, what, detail)
+        case "needs_newer_code":
+            return Finding(False, what, f"needs newer code ({one.error}), {lag}")
+        case "stopped":
+            detail = f"stopped, {lag}: {one.error}. See `daybook projections errors`"
+            return Finding(False, what, detail)
+    if one.stuck_seconds > BEHIND_SECONDS:
         return Finding(False, what, f"{lag}: is `daybook work` running?")
-    return Finding(True, what, lag if row.lag else "up to date")
+    return Finding(True, what, lag if one.lag_events else "up to date")
 
 
 def _workers(row: Any) -> Finding:

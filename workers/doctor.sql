@@ -1,12 +1,3 @@
--- name: projections
--- How far each projection is behind the head of the log, and when it last moved.
-select c.name, c.error, c.failed_position,
-    coalesce((select e.log_position from events e order by e.log_position desc limit 1), 0)
-        - c.log_position as lag,
-    extract(epoch from clock_timestamp() - c.advanced_at)::float8 as seconds
-from checkpoints c
-order by c.name
-
 -- name: workers
 -- Who lives, and whether any lane has no living owner.
 select (select count(*) from owners where lease_until > clock_timestamp()) as workers,

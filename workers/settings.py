@@ -35,3 +35,9 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
         float,
         Meta(ge=0, description="seconds to wait, when stopped, for requests in flight"),
     ] = 10.0
+    metrics_host: Annotated[
+        str, Meta(description="the address on which /metrics is shown, to anybody")
+    ] = "127.0.0.1"
+    metrics_port: Annotated[
+        int, Meta(ge=0, le=65535, description="the port of /metrics; 0 is none")
+    ] = 0

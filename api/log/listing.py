@@ -11,7 +11,7 @@ from api.log import schemas
 from api.log.schemas import EventPage, EventQuery
 from api.pagination import Paging
 from domain.log import entry
-from projections.log import views
+from projections.log import stream_views, views
 from projections.log.views import Event, Selection
 from projections.postgres import Connection
 
@@ -21,12 +21,16 @@ _NO_METADATA = b"{}"
 async def page(
     connection: Connection, tenant_id: UUID, query: EventQuery, paging: Paging
 ) -> EventPage:
-    """A page of the log as it is now, with the position it was read up to."""
-    head = await views.head(connection, tenant_id)
+    """A page of the log as it is, or was, with the position it was read up to."""
+    place = None if query.as_of is None else filters.place(query.as_of)
+    log = await stream_views.log(connection, tenant_id)
+    paging.of_log(log.incarnation)
     key = paging.key[0] if paging.key else None
     after = query.after or 0
-    if max(after, key or 0) > head:
-        raise LogRewound(f"the log ends at position {head}")
+    if max(after, key or 0) > log.head:
+        raise LogRewound(f"the log ends at position {log.head}")
+    # As of then: as if the log ended there.
+    head = await filters.as_of(connection, tenant_id, place, log.head)
     selection = await _selection(connection, tenant_id, query, head)
     is_rising = (query.order == "asc") != paging.backwards
     found = paging.page(

@@ -34,6 +34,11 @@ _Stream = Annotated[
     str, Meta(description="segments of `A-Za-z0-9._~:@+=-` joined by `/`")
 ]
 
+AsOf = Annotated[
+    str | None,
+    Meta(description="as it was then: a position (digits), or a time (RFC 3339)"),
+]
+
 
 class PublishEvent(Struct, kw_only=True, forbid_unknown_fields=True):
     """An event to publish."""
@@ -147,4 +152,47 @@ class EventQuery(PageQuery, kw_only=True, forbid_unknown_fields=True):
     subject: str | None = None
     since: Annotated[TimeIn | None, Meta(description="recorded then or later")] = None
     until: Annotated[TimeIn | None, Meta(description="recorded before")] = None
+    as_of: AsOf = None
     order: Literal["asc", "desc"] = "asc"
+
+
+class Stream(Struct):
+    """A stream; `position` and `updated_at` are its last event's."""
+
+    stream: str
+    version: int
+    position: int
+    updated_at: Time
+
+
+class StreamPage(Struct):
+    """A page of streams, by name."""
+
+    data: list[Stream]
+    next: str | None
+    prev: str | None
+
+
+class StreamQuery(PageQuery, kw_only=True, forbid_unknown_fields=True):
+    """Which streams to list."""
+
+    prefix: Annotated[
+        str | None,
+        Meta(
+            description="names that begin with it; `$` begins those of Daybook itself"
+        ),
+    ] = None
+    as_of: AsOf = None
+
+
+class StreamEventPage(EventPage):
+    """A page of a stream's events; `version` is the stream's, not the page's."""
+
+    stream: str
+    version: int
+
+
+class StreamEventQuery(PageQuery, kw_only=True, forbid_unknown_fields=True):
+    """When the stream is looked at."""
+
+    as_of: AsOf = None

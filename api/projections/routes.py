@@ -8,14 +8,14 @@ from litestar.params import FromPath
 from api import answers
 from api.answers import Answer
 from api.operation import OPERATOR, operation
-from api.pagination import PageQuery
+from api.pagination import PageQuery, Paging
 from api.projections import shown
 from api.projections.schemas import (
     Nothing,
     Projection,
     ProjectionError,
     ProjectionErrorPage,
-    ProjectionList,
+    ProjectionPage,
     Rebuild,
     StartRebuild,
 )
@@ -34,13 +34,22 @@ _DIGITS = 18  # of an error's id: more are an absent one
 
 
 @get(
-    PATH, **operation("List projections", scopes=SCOPES, answers={200: ProjectionList})
+    PATH,
+    **operation(
+        "List projections",
+        scopes=SCOPES,
+        query=PageQuery,
+        answers={200: ProjectionPage},
+    ),
 )
 async def list_projections(request: ApiRequest) -> Answer:
     """Where each is and what keeps it, by name."""
+    paging = request.paging(request.parameters(PageQuery))
     async with request.services.operator.connection() as connection:
-        found = await control.projections(connection)
-    return answers.json(ProjectionList([shown.projection(*each) for each in found]))
+        every = await control.projections(connection)
+    rows = [shown.projection(*each) for each in every]
+    found = paging.page(_beyond(rows, paging), lambda row: [row.name])
+    return answers.json(ProjectionPage(found.rows, found.next, found.prev))
 
 
 @post(
@@ -192,6 +201,14 @@ async def _one(connection: Connection, name: str) -> Answer:
     found = await control.projections(connection)
     [shown_one] = [shown.projection(*each) for each in found if each[0].name == name]
     return answers.json(shown_one)
+
+
+def _beyond(rows: list[Projection], paging: Paging) -> list[Projection]:
+    """What comes after the cursor, or before it, nearest first; there are only few."""
+    key = str(paging.key[0]) if paging.key else ""
+    if paging.backwards:
+        return [row for row in reversed(rows) if row.name < key][: paging.fetch]
+    return [row for row in rows if row.name > key][: paging.fetch]
 
 
 def _number(error_id: str) -> int:

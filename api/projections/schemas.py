@@ -69,10 +69,12 @@ class Projection(Struct, kw_only=True):
     rebuild: Rebuild | None
 
 
-class ProjectionList(Struct):
-    """All of them, by name."""
+class ProjectionPage(Struct):
+    """A page of projections, by name."""
 
     data: list[Projection]
+    next: str | None
+    prev: str | None
 
 
 class ProjectionError(Struct, kw_only=True):

@@ -27,7 +27,7 @@ def rebuild(row: control.Rebuild) -> Rebuild:
     """A rebuild with its progress."""
     return Rebuild(
         projection=row.name,
-        tenant_id=row.tenant_id and ids.encode("ten", row.tenant_id),
+        tenant_id=None if row.tenant_id is None else ids.encode("ten", row.tenant_id),
         version=row.version,
         state=row.state,
         accept=row.accept,
@@ -35,7 +35,7 @@ def rebuild(row: control.Rebuild) -> Rebuild:
         target=row.target,
         rate_events_per_second=_rounded(row.rate),
         remaining_seconds=_rounded(row.remaining_seconds),
-        parity=row.parity and msgspec.convert(row.parity, Parity),
+        parity=msgspec.convert(row.parity, Parity | None),
         error=row.error,
         asked_by=row.asked_by,
         started_at=shapes.time(row.started_at),

@@ -30,7 +30,6 @@ from domain.errors import (
 )
 from domain.ids import DeliveryKey, MalformedId
 from domain.webhooks import delivery as rules
-from projections.log import ranges
 from projections.log import views as log_views
 from projections.postgres import Connection
 from projections.webhooks import deliveries
@@ -165,7 +164,7 @@ async def _selection(
         first,
         last,
         states=query.state,
-        types=ranges.of_types(query.type) if query.type else None,
+        types=query.type,
         status_code=query.status_code,
     )
 

@@ -34,7 +34,7 @@ from domain.errors import (
     VersionConflict,
 )
 from domain.log.entry import Appended, Entry, Statement
-from projections import postgres
+from projections import postgres, telemetry
 from projections.failpoint import failpoint
 from projections.log.queue import QUEUE_SECONDS, Answer, Request, RequestQueue
 from projections.log.wakeup import Notifier
@@ -168,6 +168,8 @@ class Appender:
         failpoint("append.called")
         self.groups += 1
         self.entries += len(entries)
+        appended = sum(answer.answer == "appended" for answer in answers)
+        telemetry.group_appended(len(entries), appended)
         self._notifier.notify()
         outcomes: list[Answer | Exception] = []
         start = 0
@@ -204,7 +206,9 @@ class Appender:
         for _ in range(len(first) + len(request.before)):
             appended.nextset()
         self._notifier.notify()
-        return [_appended(row) for row in appended.fetchall()]
+        rows = appended.fetchall()
+        telemetry.group_appended(len(rows), len(rows))
+        return [_appended(row) for row in rows]
 
     def _settle(self, group: list[Request]) -> list[Answer | Exception]:
         """Find out, after a lost connection, and finish what was not done."""

@@ -128,23 +128,27 @@ async def events(
     backwards: bool,
 ) -> list[Event]:
     """A page of events in the order walked. Bound it by `before`: the log grows."""
-    positions = await _positions(connection, tenant_id, selection, limit, backwards)
-    params = {"tenant_id": tenant_id, "positions": positions}
-    found = await _events(connection, "events_at", params) if positions else []
+    found_at = await positions(
+        connection, tenant_id, selection, limit=limit, backwards=backwards
+    )
+    params = {"tenant_id": tenant_id, "positions": found_at}
+    found = await _events(connection, "events_at", params) if found_at else []
     return sorted(found, key=lambda event: event.position, reverse=backwards)
 
 
-async def _positions(
+async def positions(
     connection: Connection,
     tenant_id: UUID,
     selection: Selection,
+    *,
     limit: int,
     backwards: bool,
 ) -> list[int]:
+    """Where the selected events are, in the order walked."""
     types = ranges.of_types(selection.types)
     streams = ranges.of_streams(selection.streams) if selection.streams else None
-    name, params = await _way(connection, tenant_id, selection.types, types)
-    params |= {
+    name, params = await _way(connection, tenant_id, selection, types)
+    params |= types._asdict() | {
         "tenant_id": tenant_id,
         "after": selection.after,
         "before": selection.before,
@@ -160,14 +164,16 @@ async def _positions(
 
 
 async def _way(
-    connection: Connection, tenant_id: UUID, patterns: Sequence[str], types: Ranges
+    connection: Connection, tenant_id: UUID, selection: Selection, types: Ranges
 ) -> tuple[str, dict[str, Any]]:
-    """The statement that finds such types soonest, and what it wants to know."""
-    if "*" not in patterns:
+    """The statement that finds such events soonest, and what it alone wants to know."""
+    if selection.streams and not any("*" in stream for stream in selection.streams):
+        return "positions_of_streams", {"streams": sorted(set(selection.streams))}
+    if "*" not in selection.types:
         seen = await types_within(connection, tenant_id, types, MOST_TYPES + 1)
         if len(seen) <= MOST_TYPES:
             return "positions_of_types", {"types": seen}
-    return "positions", types._asdict()
+    return "positions", {}
 
 
 async def _events(

@@ -15,7 +15,10 @@ with recursive span (low, high) as (
         case when e.recorded_at < %(moment)s then e.position else s.low end,
         case when e.recorded_at < %(moment)s then s.high else e.position end
     from span s
-    join events e on e.tenant_id = %(tenant_id)s and e.position = (s.low + s.high) / 2
+    cross join lateral (  -- one look-up a step; a join would be planned for many
+        select position, recorded_at from events
+        where tenant_id = %(tenant_id)s and position = (s.low + s.high) / 2
+        limit 1) e
     where s.high - s.low > 1
 )
 select min(high) as position from span
@@ -29,7 +32,10 @@ with recursive span (low, high) as (
         case when e.recorded_at <= %(moment)s then e.position else s.low end,
         case when e.recorded_at <= %(moment)s then s.high else e.position end
     from span s
-    join events e on e.tenant_id = %(tenant_id)s and e.position = (s.low + s.high) / 2
+    cross join lateral (  -- one look-up a step; a join would be planned for many
+        select position, recorded_at from events
+        where tenant_id = %(tenant_id)s and position = (s.low + s.high) / 2
+        limit 1) e
     where s.high - s.low > 1
 )
 select max(low) as position from span
@@ -144,6 +150,41 @@ cross join lateral (
 order by f.position desc
 limit %(limit)s
 
+-- name: positions_of_streams_forwards
+-- The same for a few streams by name; within a stream versions rise with positions. Grows
+-- with the length of these streams, not with the log.
+select f.position
+from unnest(%(streams)s::text[]) as s (stream)
+cross join lateral (
+    select e.position from events e
+    where e.tenant_id = %(tenant_id)s and e.stream = s.stream
+        and e.position > %(after)s and e.position < %(before)s
+        and exists (
+            select from unnest(%(lows)s::text[], %(highs)s::text[]) as r (low, high)
+            where e.type ~>=~ r.low and e.type ~<~ r.high)
+        and (%(subject)s::text is null or e.subject = %(subject)s)
+    order by e.version
+    limit %(limit)s) f
+order by f.position
+limit %(limit)s
+
+-- name: positions_of_streams_backwards
+-- The same, newest first.
+select f.position
+from unnest(%(streams)s::text[]) as s (stream)
+cross join lateral (
+    select e.position from events e
+    where e.tenant_id = %(tenant_id)s and e.stream = s.stream
+        and e.position > %(after)s and e.position < %(before)s
+        and exists (
+            select from unnest(%(lows)s::text[], %(highs)s::text[]) as r (low, high)
+            where e.type ~>=~ r.low and e.type ~<~ r.high)
+        and (%(subject)s::text is null or e.subject = %(subject)s)
+    order by e.version desc
+    limit %(limit)s) f
+order by f.position desc
+limit %(limit)s
+
 -- name: events_at
 -- The events at these positions.
 select event_id, position, type, stream, version, source, subject, state, metadata, actor,
@@ -162,6 +203,6 @@ where tenant_id = %(tenant_id)s and event_id = %(event_id)s
 -- What became of one event, at the newest webhooks first.
 select position, number, replay, webhook_id, state
 from deliveries
-where tenant_id = %(tenant_id)s and position = %(position)s
-order by replay desc, number desc
+where tenant_id = %(tenant_id)s and position = %(position)s and replay = 0
+order by number desc
 limit %(limit)s

@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.ids import DeliveryKey
 from domain.webhooks.delivery import State
 from projections import rows
-from projections.log.ranges import Ranges
+from projections.log import views as log
 from projections.postgres import Connection
 from projections.sql import Queries
 
@@ -69,7 +69,7 @@ class Selection(NamedTuple):
     last: int
     webhook_id: UUID | None = None
     states: Sequence[str] | None = None
-    types: Ranges | None = None
+    types: Sequence[str] | None = None
     status_code: int | None = None
 
 
@@ -78,6 +78,14 @@ class Key(NamedTuple):
 
     position: int
     number: int
+
+
+class _Span(NamedTuple):
+    """Where to look next; `positions` when only some of them are of the right types."""
+
+    first: int
+    last: int
+    positions: list[int] | None = None
 
 
 async def deliveries(
@@ -96,22 +104,45 @@ async def deliveries(
         "key_number": key.number,
         "sign": 1 if newer else -1,
     }
-    low, high, span = selection.first, selection.last, SPAN
-    if newer:
-        low = max(low, key.position)
-    else:
-        high = min(high, key.position)
+    low = max(selection.first, key.position) if newer else selection.first
+    high = selection.last if newer else min(selection.last, key.position)
+    size = SPAN
     while low <= high and len(found) < limit:
-        first, last = (low, low + span - 1) if newer else (high - span + 1, high)
-        params |= {"first": first, "last": last, "limit": limit - len(found)}
-        params |= {"first": max(first, low), "last": min(last, high)}
+        span = await _next_span(
+            connection, tenant_id, selection, _Span(low, high), size, newer=newer
+        )
+        params |= span._asdict() | {"limit": limit - len(found)}
         # Its best plan depends on which filters are given: it must not be kept.
         found += await rows.many(
             connection, Delivery, QUERIES["deliveries"], params, prepare=False
         )
-        low, high = (last + 1, high) if newer else (low, first - 1)
-        span *= WIDER
+        low, high = (span.last + 1, high) if newer else (low, span.first - 1)
+        size *= WIDER
     return found
+
+
+async def _next_span(
+    connection: Connection,
+    tenant_id: UUID,
+    selection: Selection,
+    left: _Span,
+    size: int,
+    *,
+    newer: bool,
+) -> _Span:
+    """The next so many positions of those that are left, in the direction of reading."""
+    low, high = left.first, left.last
+    if selection.types is None:
+        if newer:
+            return _Span(low, min(low + size - 1, high))
+        return _Span(max(high - size + 1, low), high)
+    events = log.Selection(low - 1, high + 1, selection.types)
+    found = await log.positions(
+        connection, tenant_id, events, limit=size, backwards=not newer
+    )
+    if len(found) < size:  # there are no more
+        return _Span(low, high, found)
+    return _Span(low, found[-1], found) if newer else _Span(found[-1], high, found)
 
 
 async def delivery(
@@ -166,7 +197,5 @@ def _params(tenant_id: UUID, selection: Selection) -> dict[str, Any]:
         "tenant_id": tenant_id,
         "webhook_id": selection.webhook_id,
         "states": selection.states,
-        "lows": selection.types and selection.types.lows,
-        "highs": selection.types and selection.types.highs,
         "status_code": selection.status_code,
     }

@@ -1,6 +1,7 @@
 -- name: deliveries
--- Deliveries of the events at `first` to `last`, on one side of a key, nearest first: sign
--- is 1 for rising and -1 for falling positions. The range bounds what is sorted.
+-- Deliveries of the events at `first` to `last`, or at some positions there, on one side of
+-- a key, nearest first: sign is 1 for rising and -1 for falling positions. The range bounds
+-- what is sorted.
 select position, number, webhook_id, replay, webhook_version, sequence, state, attempts,
     next_attempt_at, status_code, error, finished_at, event_id, type, stream, recorded_at,
     webhook_state
@@ -13,9 +14,7 @@ where tenant_id = %(tenant_id)s and replay = 0
     and (%(webhook_id)s::uuid is null or webhook_id = %(webhook_id)s)
     and (%(states)s::text[] is null or state = any(%(states)s::text[]))
     and (%(status_code)s::int is null or status_code = %(status_code)s)
-    and (%(lows)s::text[] is null or exists (
-        select from unnest(%(lows)s::text[], %(highs)s::text[]) as r (low, high)
-        where type ~>=~ r.low and type ~<~ r.high))
+    and (%(positions)s::bigint[] is null or position = any(%(positions)s::bigint[]))
 order by position * %(sign)s, number * %(sign)s
 limit %(limit)s
 

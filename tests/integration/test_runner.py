@@ -15,6 +15,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from projections import poison
 from projections.log.appender import Appender
 from projections.log.queue import Request
 from projections.postgres import Connection
@@ -27,6 +28,7 @@ from tests.support.waiting import eventually, soon
 
 Admin = psycopg.Connection[Any]
 ROOT = Path(__file__).parents[2]
+COUNT = (sys.executable, "-m", "tests.support.counting")
 
 
 @pytest.fixture
@@ -89,9 +91,7 @@ class Crew:
     def start(self) -> None:
         """One more."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.counting", self._url]
-            + ["--size", "25", "--delay", "0.05"],
-            cwd=ROOT,
+            [*COUNT, self._url, "--size", "25", "--delay", "0.05"], cwd=ROOT
         )
         self.processes[process.pid] = process
 
@@ -104,11 +104,14 @@ class Crew:
             struck = eventually(lambda: counting.at_work(self._admin), 30)
             self.processes[struck].send_signal(number)
             began = time.monotonic()
-            eventually(lambda: counting.at_work(self._admin) not in (None, struck), 60)
+            self._wait_for_another(struck)
             seconds = time.monotonic() - began
             if number == signal.SIGKILL or seconds > 1:
                 return struck, seconds
             self.processes[struck].send_signal(signal.SIGCONT)
+
+    def _wait_for_another(self, struck: int) -> None:
+        eventually(lambda: counting.at_work(self._admin) not in (None, struck), 60)
 
     def end(self) -> None:
         """All of them."""
@@ -159,7 +162,11 @@ async def test_four_processes_apply_each_event_once_though_the_active_ones_are_l
 
 
 class CutOff(Counting):
-    """Its first batch stands still until the server ends the transaction."""
+    """Its first batch stands still until the server has ended the transaction."""
+
+    def __init__(self, admin: Admin, **given: Any) -> None:
+        super().__init__(**given)
+        self._admin = admin
 
     async def apply(self, connection: Connection, batch: Batch) -> None:
         """Stand still, once."""
@@ -169,19 +176,19 @@ class CutOff(Counting):
             await connection.execute(
                 "set local idle_in_transaction_session_timeout = '100ms'"
             )
-            await soon(lambda: connection.pgconn.socket and _has_hung_up(connection))
+            # Looked at from outside: a process that is stopped hears nothing.
+            backend = [connection.info.backend_pid]
+            await soon(lambda: not self._admin.execute(BACKEND, backend).fetchall())
 
 
-def _has_hung_up(connection: Connection) -> bool:
-    connection.pgconn.consume_input()
-    return connection.pgconn.status == psycopg.pq.ConnStatus.BAD
+BACKEND = "select from pg_stat_activity where pid = %s"
 
 
 async def test_a_process_that_was_cut_off_blames_no_event(
     database_url: str, admin: Admin, appender: Appender, tenant_id: UUID
 ) -> None:
     await publish(appender, tenant_id, "s/1 a.b", "s/1 a.c")
-    projection = CutOff(policy="park", size=1)
+    projection = CutOff(admin, policy="park", size=1)
     async with running(database_url, projection):
         await soon(lambda: projection.through == 2)
     assert len(projection.batches) == 3
@@ -241,6 +248,11 @@ async def test_a_projection_without_a_checkpoint_says_so(
     admin.execute("delete from checkpoints where name = 'counting'")
     with pytest.raises(LookupError, match="no checkpoint named 'counting'"):
         await Runner(database_url, Counting()).step()
+
+
+async def test_what_the_database_cannot_hold_of_an_error_is_left_out() -> None:
+    assert poison.text(ValueError("a\0b\ud800c")) == "ValueError: ab?c"
+    assert len(poison.text(ValueError("x" * 5000))) == poison.LONGEST
 
 
 # ---- events that fail --------------------------------------------------------------------

@@ -157,6 +157,7 @@ def disturbed(url: str, score: Score) -> Iterator[None]:
                 for statement in INDEX:
                     connection.execute(statement.encode())
                 score.indexes += 2
+                over.wait(1.5)  # while it is at work, autovacuum lets the table be
 
     threads = [
         threading.Thread(target=_insist, args=(work, over))

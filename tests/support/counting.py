@@ -109,7 +109,7 @@ class Counting:
                 raise NeedsNewerCode(f"{row.type} at {row.log_position}")
             if row.type in self.bad:
                 # With what a database cannot hold, as an error that quotes its input.
-                raise ValueError(f"bad \0 \ud800 event at {row.log_position}")
+                raise ValueError(f"bad \0 event at {row.log_position}")
 
 
 def _require_all(batch: Batch, positions: list[int]) -> None:

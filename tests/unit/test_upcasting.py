@@ -30,7 +30,8 @@ from domain.webhooks.subscription import Settings, Subscription
 
 FILE = Path(__file__).with_name("frozen_events.json")
 FROZEN = {
-    topic: state.encode() for topic, state in json.loads(FILE.read_text("utf-8")).items()
+    topic: state.encode()
+    for topic, state in json.loads(FILE.read_text("utf-8")).items()
 }
 
 SOME_ID = UUID("01924c8a-7b00-7000-8000-00000000001d")

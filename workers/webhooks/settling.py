@@ -24,7 +24,7 @@ from domain.errors import DomainError
 from domain.log.entry import SYSTEM, Context, Statement
 from domain.webhooks import commands, delivery, retry
 from domain.webhooks.delivery import Dead, Retry
-from projections import postgres
+from projections import postgres, telemetry
 from projections.failpoint import failpoint
 from projections.postgres import Link
 from projections.webhooks.lanes import QUERIES, Due, Settlement, settle_params
@@ -167,6 +167,7 @@ class Settler:
                     lane.is_failing = not is_failing
 
     def _free(self, done: Done, settlement: Settlement) -> None:
+        telemetry.attempt_settled(settlement.outcome)
         lane = done.lane
         lane.in_flight -= 1
         if settlement.delay is not None:

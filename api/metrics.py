@@ -1,0 +1,33 @@
+"""`/metrics`, for Prometheus and nobody else: it takes the operator's key.
+
+Configure the scraper with `authorization: credentials: <operator key>`. What the process
+has counted is shown even while the database is away.
+"""
+
+from litestar import get
+
+from api.answers import Answer
+from api.errors import ScopeMissing
+from api.operation import OPERATOR, public
+from api.request import ApiRequest
+from domain.errors import Unavailable
+from projections import health, telemetry
+
+
+# Not part of the API proper, as the pages are not; but not for everybody.
+@get("/metrics", **public())
+async def get_metrics(request: ApiRequest) -> Answer:
+    """What this process counted, and how far projections are."""
+    authorization = dict(request.scope["headers"]).get(b"authorization")
+    caller = await request.services.authenticator.caller(authorization)
+    if not caller.is_operator:
+        raise ScopeMissing(f"it takes a key with {OPERATOR}")
+    try:
+        async with request.services.operator.connection() as connection:
+            telemetry.show_projections(await health.checkpoints(connection))
+    except Unavailable:
+        telemetry.show_projections(())
+    return Answer(telemetry.text(), media_type=telemetry.MEDIA_TYPE)
+
+
+HANDLERS = (get_metrics,)

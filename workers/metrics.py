@@ -1,0 +1,51 @@
+"""`/metrics` of a worker process: on a port of its own, for Prometheus.
+
+It asks for no key, as a worker has none; so it listens on the loopback address unless it
+is told otherwise.
+"""
+
+from aiohttp import web
+
+from projections import health, postgres, telemetry
+from projections.postgres import Link
+from workers.doctor import QUERIES
+from workers.serve import listen
+
+
+class Metrics:
+    """Answers while it is open; the database is asked only when somebody asks."""
+
+    def __init__(self, url: str) -> None:
+        self._link = Link(url, "daybook_worker", "metrics")
+        application = web.Application()
+        application.router.add_get("/metrics", self._answer)
+        self._runner = web.AppRunner(application, access_log=None)
+
+    async def open(self, host: str, port: int) -> int:
+        """Listen; the port. Raises PortsTaken."""
+        sock = listen(host, port)
+        await self._runner.setup()
+        await web.SockSite(self._runner, sock).start()
+        return int(sock.getsockname()[1])
+
+    async def close(self) -> None:
+        """Listen no more."""
+        await self._runner.cleanup()
+        await self._link.close()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        try:
+            await self._look()
+        except postgres.AWAY:
+            telemetry.show_projections(())
+            telemetry.show_owed(None)
+        content_type = telemetry.MEDIA_TYPE.decode()
+        return web.Response(
+            body=telemetry.text(), headers={"Content-Type": content_type}
+        )
+
+    async def _look(self) -> None:
+        checkpoints = await health.checkpoints(await self._link.connection())
+        [queue] = await self._link.rows(QUERIES["queue"])
+        telemetry.show_projections(checkpoints)
+        telemetry.show_owed(queue.owed, queue.retrying)
