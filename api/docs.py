@@ -121,9 +121,8 @@ def _codes() -> str:
         (f'<a href="/problems/{code}">{code}</a>', str(one.status), escape(one.title))
         for code, one in PROBLEMS.items()
     ]
-    return (
-        f'<section id="problems"><h2>Errors</h2>{_table(("Code", "Status", ""), rows)}'
-    )
+    table = _table(("Code", "Status", ""), rows)
+    return f'<section id="problems"><h2>Errors</h2>{table}</section>'
 
 
 def _problem(code: str, problem: Problem) -> str:

@@ -101,4 +101,4 @@ where name = %(name)s and state in ('running', 'ready')
 
 -- name: wake
 -- Workers look at once.
-select pg_notify('daybook_log', ''), pg_notify('daybook_work', '')
+select pg_notify(channel, '') from (values ('daybook_log'), ('daybook_work')) as c (channel)

@@ -37,6 +37,11 @@ class Rebuilder:
     def __init__(self, url: str, projections: Sequence[Rebuildable]) -> None:
         self._url = url
         self._projections = projections
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """A rebuild may have been asked for."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Work on what is asked for until cancelled."""
@@ -45,7 +50,7 @@ class Rebuilder:
                 async with await self._connect() as connection:
                     while True:
                         if not await self.step(connection):
-                            await asyncio.sleep(POLL_SECONDS)
+                            await self._idle()
             except Exception as error:
                 if poison.is_passing(error):
                     log.warning("database_away", error=type(error).__name__)
@@ -65,6 +70,14 @@ class Rebuilder:
         connection = await postgres.connect(self._url, "daybook_worker", "rebuild")
         connection.prepare_threshold = None
         return connection
+
+    async def _idle(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
 
     async def _rebuild(self, connection: Connection, projection: Rebuildable) -> bool:
         try:

@@ -28,6 +28,9 @@ QUERIES = Queries("projections.log", "tail.sql")
 POLL_SECONDS = 0.5
 # Before an event that failed is tried again: at once, then ever more seldom.
 BACKOFF_SECONDS = (0.0, 0.1, 0.5, 2.0, 10.0)
+# A wake-up, which may be an operator's decision, ends that wait, but not sooner than this:
+# on a busy log wake-ups come all the time.
+SOONEST_SECONDS = 1.0
 # And before a database that is away is tried again.
 AWAY_SECONDS = (0.1, 0.1, 0.2, 0.4, 1.0)
 
@@ -163,10 +166,12 @@ class Runner:
         log.error("projection_failed", projection=name, batch=batch, exc_info=error)
         if batch is not None:
             await self._write_down(error, batch)
-        # Not the wake-up's business: on a busy log it would be tried again all the time.
         self._failures = self._failures + 1 if batch == self._failed else 0
         self._failed = batch
-        await asyncio.sleep(_at(BACKOFF_SECONDS, self._failures))
+        wait = _at(BACKOFF_SECONDS, self._failures)
+        await asyncio.sleep(min(wait, SOONEST_SECONDS))
+        if wait > SOONEST_SECONDS:
+            await self._idle(wait - SOONEST_SECONDS)
 
     async def _write_down(self, error: Exception, batch: Batch) -> None:
         """What went wrong with an event, for people to see, and what becomes of it.

@@ -100,7 +100,7 @@ def show_projections(found: Sequence[Checkpoint]) -> None:
 
 
 def show_owed(owed: int | None, retrying: int = 0) -> None:
-    """How many deliveries wait for a first attempt or are in it, and how many for a retry."""
+    """How many deliveries are not finished, and how many of them wait for a retry."""
     _OWED.clear()
     if owed is not None:
         _OWED.labels("attempt").set(owed - retrying)

@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 import httpx
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from workers.dev import files
 
@@ -82,9 +85,12 @@ def connect(*, operator: bool = False) -> Iterator[Api]:
         yield Api(client)
 
 
-def columns(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[list[str]]:
-    """Some members of each row as text, for a table."""
-    return [[_text(row.get(name)) for name in names] for row in rows]
+def show(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+    """Some members of each row as a table."""
+    table = Table(*names, box=None)
+    for row in rows:
+        table.add_row(*(escape(_text(row.get(name))) for name in names))
+    Console(soft_wrap=True).print(table)
 
 
 def _text(value: Any) -> str:

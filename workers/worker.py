@@ -111,6 +111,7 @@ class Worker:
         else:
             self._keeper.hurry()
             self._tester.wake()
+            self._rebuilder.wake()
 
     def _owed(self, webhooks: Collection[UUID]) -> None:
         """The handoff gave these webhooks rows: ours begin now, others are told."""

@@ -12,7 +12,7 @@ import msgspec
 from api.request import ApiRequest
 from api.webhooks.schemas import Attempt, SendTest, TestUnanswered
 from domain import grammar, ids
-from domain.errors import Fault, Invalid
+from domain.errors import Fault, Invalid, Unavailable
 from projections.postgres import Connection
 from projections.webhooks import views
 
@@ -54,8 +54,16 @@ async def send(
     try:
         return await _wait(request, request_id, float(webhook.timeout_seconds))
     finally:
-        async with database.tenant(tenant_id) as connection:
+        await _forget(request, request_id)
+
+
+async def _forget(request: ApiRequest, request_id: UUID) -> None:
+    tenant_id = request.caller.tenant_id
+    try:
+        async with request.services.database.tenant(tenant_id) as connection:
             await views.forget_test(connection, tenant_id, request_id)
+    except Unavailable:
+        pass  # workers clear away what nobody asks for any more
 
 
 async def _data(connection: Connection, tenant_id: UUID, sent: SendTest) -> bytes:

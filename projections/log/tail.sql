@@ -91,7 +91,12 @@ order by p.log_position
 delete from projection_errors where error_id = %(error_id)s
 
 -- name: failed_again
--- It still cannot be; nobody is asked to try any more.
-update projection_errors
-set retry = false, error = %(error)s, at = clock_timestamp()
-where name = %(name)s and (error_id = %(error_id)s or retry)
+-- It still cannot be: the request is over, for it and for what waits behind it. Requests for
+-- other streams stay.
+update projection_errors e
+set retry = false,
+    error = case when e.error_id = f.error_id then %(error)s else e.error end,
+    at = case when e.error_id = f.error_id then clock_timestamp() else e.at end
+from projection_errors f
+where f.error_id = %(error_id)s and e.name = f.name and e.state = 'parked'
+    and e.tenant_id = f.tenant_id and e.stream = f.stream

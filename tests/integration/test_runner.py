@@ -360,6 +360,22 @@ async def test_a_parked_stream_that_is_tried_again_is_applied_in_order(
 ASKED = "select from projection_errors where retry"
 
 
+async def test_a_stream_that_fails_again_takes_no_other_streams_turn(
+    database_url: str, admin: Admin, appender: Appender, tenant_id: UUID
+) -> None:
+    await publish(appender, tenant_id, "s/1 a.bad", "s/2 a.worse", "s/1 a.b", "s/2 a.b")
+    projection = Counting(policy="park", bad=["a.bad", "a.worse"])
+    async with running(database_url, projection):
+        await soon(lambda: projection.through == 4)
+        # when: both are asked for, and one of them can be applied by now
+        projection.bad.remove("a.worse")
+        admin.execute("update projection_errors set retry = true")
+        await soon(lambda: len(errors(admin)) == 2)
+    assert counted(admin) == [2, 4]
+    assert errors(admin) == [(1, "parked"), (3, "parked")]
+    assert not admin.execute(ASKED).fetchall()
+
+
 class TooLarge(Counting):
     """What it makes of a bad event does not fit into the database."""
 

@@ -1,4 +1,4 @@
-"""What the log says is owed, folded from scratch: the handoff's answer, found another way.
+"""What follows from the log, folded from scratch: projections' answers, found another way.
 
 Reads nothing but the log, in order, and knows nothing of ranges, patterns as rows, batches
 or checkpoints.
@@ -57,3 +57,21 @@ def fold_log(connection: psycopg.Connection[Any]) -> Fold:
     for row in rows:
         fold.event(row)
     return fold
+
+
+def fold_streams(connection: psycopg.Connection[Any]) -> dict[tuple[UUID, str], Any]:
+    """Where each stream is: (tenant, stream) to (version, position)."""
+    rows = connection.execute(
+        "select tenant_id, stream, version, position from daybook.events"
+        " order by log_position"
+    ).fetchall()
+    return {(r.tenant_id, r.stream): (r.version, r.position) for r in rows}
+
+
+def live_streams(connection: psycopg.Connection[Any]) -> dict[tuple[UUID, str], Any]:
+    """The same as the read model has it."""
+    rows = connection.execute(
+        "select tenant_id, stream, version, position from daybook.stream_heads"
+        " where generation = daybook.live_generation('streams')"
+    ).fetchall()
+    return {(r.tenant_id, r.stream): (r.version, r.position) for r in rows}

@@ -1,8 +1,8 @@
-"""A receiver in a process-like loop of its own that verifies with somebody else's library."""
+"""A receiver on a thread of its own that verifies with somebody else's library."""
 
 import threading
 from asyncio import new_event_loop, run_coroutine_threadsafe
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,16 +24,22 @@ class Arrived:
 
 @dataclass
 class Recorder:
-    """Arrivals by path; `secrets` by path, set once the webhook exists."""
+    """Arrivals by path; `secrets` by path, set once the webhook exists.
+
+    `answers`: by path, the statuses of the next answers; all others are 204.
+    """
 
     secrets: dict[str, str] = field(default_factory=dict)
     arrivals: defaultdict[str, list[Arrived]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    answers: defaultdict[str, deque[int]] = field(
+        default_factory=lambda: defaultdict(deque)
+    )
     url: str = ""
 
     async def receive(self, request: web.Request) -> web.Response:
-        """Verify, keep, answer 204."""
+        """Verify, keep, answer."""
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         try:
@@ -42,7 +48,8 @@ class Recorder:
         except (WebhookVerificationError, KeyError):
             is_verified = False
         self.arrivals[request.path].append(Arrived(headers, body, is_verified))
-        return web.Response(status=204)
+        answers = self.answers[request.path]
+        return web.Response(status=answers.popleft() if answers else 204)
 
     def ids(self, path: str) -> list[str]:
         """The webhook-ids that arrived there, in order, repeats included."""

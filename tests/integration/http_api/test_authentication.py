@@ -24,6 +24,7 @@ PUBLIC = {
     "/health/live",
     "/health/ready",
     "/health/system",
+    "/metrics",  # by the guard only: it asks for the operator's key itself
 }
 
 
@@ -36,7 +37,7 @@ def routes() -> list[tuple[str, str, Operation | None]]:
         for route in create_app(settings).routes
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers
-        for method in handler.http_methods
+        for method in sorted(handler.http_methods)  # a set: workers must agree
         if method != "OPTIONS"
     ]
 

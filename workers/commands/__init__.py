@@ -1,0 +1,1 @@
+"""The words of the `daybook` command, a file for each group of them."""

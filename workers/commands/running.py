@@ -1,0 +1,182 @@
+"""Commands that run the product: each of its processes, the schema, the doctor."""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from migrations import runner
+from projections import settings, startup
+from projections.settings import DatabaseSettings
+from workers import doctor, embedded, logs, serve
+from workers.dev import files
+from workers.dev.screen import Screen
+from workers.dev.session import Session
+from workers.metrics import Metrics
+from workers.receiver import Receiver
+from workers.settings import WorkerSettings
+from workers.worker import Worker
+
+
+@click.command()
+@click.option("--port", default=8484, show_default=True, help="0 is any free port")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="default: .daybook")
+@click.option("--no-demo", is_flag=True, help="no demonstration events, no webhook")
+@click.option("--reset", is_flag=True, help="forget everything first")
+def dev(port: int, data_dir: Path | None, no_demo: bool, reset: bool) -> None:
+    """Everything in one command, on a Postgres of its own."""
+    logs.configure("warning")
+    folder = (data_dir or files.default_folder()).absolute()
+    if files.load_dev(folder) is not None:
+        raise click.ClickException(
+            f"it runs already in {folder}: end it, or choose another --data-dir"
+        )
+    if reset:
+        embedded.remove(folder / "postgres")
+        (folder / "keys.json").unlink(missing_ok=True)
+    run(Session(folder, port, demo=not no_demo, screen=Screen()).run())
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, envvar="DAYBOOK_HOST")
+@click.option("--port", default=8484, show_default=True, envvar="DAYBOOK_PORT")
+def serve_command(host: str, port: int) -> None:
+    """The HTTP API; settings come from DAYBOOK_* variables."""
+    logs.configure()
+    url = database_url()
+    run(startup.wait_and_check(url, "daybook_app"))
+    sock = serve.listen(host, port)
+    http = serve.server()
+    click.echo(f"http://{host}:{sock.getsockname()[1]}", err=True)
+
+    async def answer() -> None:
+        def stop() -> None:
+            http.should_exit = True
+
+        on_signals(stop)
+        await http.serve(sockets=[sock])
+
+    run(answer())
+
+
+@click.command()
+def work() -> None:
+    """A worker: projections and deliveries; any number may run."""
+    logs.configure()
+    chosen = settings.read(WorkerSettings, os.environ)
+
+    async def work_until_told() -> None:
+        stop = asyncio.Event()
+        on_signals(stop.set)
+        await startup.wait_and_check(chosen.database_url, "daybook_worker")
+        async with _metrics(chosen):
+            await Worker(chosen).run(stop)
+
+    run(work_until_told())
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database's schema up to this version."""
+    done = runner.migrate(
+        database_url(), report=lambda m: click.echo(f"{m.version} {m.name}")
+    )
+    click.echo(f"{len(done)} applied" if done else "nothing to do")
+
+
+@click.command("doctor")
+def doctor_command() -> None:
+    """What is wrong, if anything."""
+    findings = asyncio.run(doctor.examine(database_url()))
+    table = Table("", "what", "", box=None, show_header=False)
+    for finding in findings:
+        mark = "[green]✓[/]" if finding.is_well else "[red]✗[/]"
+        table.add_row(mark, finding.what, finding.detail)
+    Console().print(table)
+    if not all(finding.is_well for finding in findings):
+        raise SystemExit(1)
+
+
+@click.command()
+def env() -> None:
+    """Shell variables of the running `daybook dev`, for eval."""
+    running = files.load_dev(files.default_folder())
+    if running is None:
+        raise click.ClickException("no `daybook dev` runs here: python3 start.py dev")
+    for name, value in (
+        ("DAYBOOK_API_URL", running.api_url),
+        ("DAYBOOK_API_KEY", running.api_key),
+        ("DAYBOOK_OPERATOR_KEY", running.operator_key),
+        ("DAYBOOK_TENANT_ID", running.tenant_id),
+        ("DAYBOOK_RECEIVER_URL", running.receiver_url),
+    ):
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8485, show_default=True)
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    envvar="DAYBOOK_WEBHOOK_SECRETS",
+    required=True,
+)
+def receive(host: str, port: int, secrets: tuple[str, ...]) -> None:
+    """The built-in receiver by itself: verifies, and shows each arrival on a line."""
+    screen = Screen()
+
+    async def receive_until_told() -> None:
+        stop = asyncio.Event()
+        on_signals(stop.set)
+        receiver = Receiver(lambda: secrets, screen.arrival)
+        screen.say(f"{await receiver.start(host, port)}/hooks/")
+        await stop.wait()
+        await receiver.stop()
+
+    run(receive_until_told())
+
+
+def database_url() -> str:
+    """The database of the settings, else that of the running `daybook dev`."""
+    running = files.load_dev(files.default_folder())
+    if not os.environ.get("DAYBOOK_DATABASE_URL") and running is not None:
+        return running.database_url
+    return settings.read(DatabaseSettings, os.environ).database_url
+
+
+def on_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` on Ctrl-C and SIGTERM."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+
+
+def run(what: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end on an event loop."""
+    uvloop.run(what)
+
+
+@contextlib.asynccontextmanager
+async def _metrics(chosen: WorkerSettings) -> AsyncIterator[None]:
+    """`/metrics` beside the worker, when there is a port for it."""
+    metrics = Metrics(chosen.database_url)
+    if chosen.metrics_port:
+        await metrics.open(chosen.metrics_host, chosen.metrics_port)
+    try:
+        yield
+    finally:
+        await metrics.close()
+
+
+COMMANDS = (dev, serve_command, work, migrate, doctor_command, env, receive)
