@@ -8,9 +8,8 @@ import msgspec
 
 from api import shapes
 from api.errors import LogRewound
-from domain import grammar
+from domain import grammar, patterns
 from domain.errors import Fault, Invalid
-from domain.webhooks import patterns
 from projections.log import views
 from projections.postgres import Connection
 

@@ -13,8 +13,8 @@ from api.settings import ApiSettings
 from domain.application import Log
 from domain.log.entry import Appended, Entry
 from projections.log import views
-from projections.log.queue import Request
 from projections.log.recorder import LogFactory, environment
+from projections.log.request_queue import Request
 from projections.postgres import Database
 from projections.vault import Vault
 

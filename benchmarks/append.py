@@ -24,7 +24,7 @@ from benchmarks import measure
 from domain import ids
 from domain.log.entry import Entry
 from projections.log.appender import Appender
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 
 CALLERS = 64
 SECONDS = 2.0

@@ -25,6 +25,8 @@ Connection = AsyncConnection[Any]
 _SETTINGS = {
     "search_path": "daybook",
     "timezone": "UTC",
+    # Each statement sees what was committed before it, whatever the server's default.
+    "default_transaction_isolation": "read\\ committed",
     "idle_in_transaction_session_timeout": "5s",
     "lock_timeout": "10s",
     "client_connection_check_interval": "2s",

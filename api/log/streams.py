@@ -19,10 +19,9 @@ from api.log.schemas import (
 from api.operation import operation
 from api.pagination import Paging
 from api.request import ApiRequest
-from domain import grammar
+from domain import grammar, patterns
 from domain.errors import Fault, Invalid, NotFound
 from domain.model import PLATFORM
-from domain.webhooks import patterns
 from projections.log import stream_views, views
 from projections.log.stream_views import Names, Stream
 from projections.postgres import Connection

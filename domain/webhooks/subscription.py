@@ -7,10 +7,10 @@ import msgspec
 from eventsourcing.domain import event
 from msgspec import Struct
 
-from domain import grammar, ids, model
+from domain import grammar, ids, model, patterns
 from domain.errors import Fault
 from domain.model import Aggregate
-from domain.webhooks import address, patterns, retry
+from domain.webhooks import address, retry
 
 DisabledReason = Literal["manual", "gone", "failures"]
 

@@ -36,7 +36,7 @@ from domain.errors import (
 from domain.log.entry import Appended, Entry, Statement
 from projections import postgres, telemetry
 from projections.failpoint import failpoint
-from projections.log.queue import QUEUE_SECONDS, Answer, Request, RequestQueue
+from projections.log.request_queue import QUEUE_SECONDS, Answer, Request, RequestQueue
 from projections.log.wakeup import Notifier
 from projections.sql import Queries
 

@@ -28,7 +28,7 @@ from projections import postgres, registry
 from projections.inline import Posting
 from projections.log.appender import Appender
 from projections.log.pool import Pool, open_pool, rows
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 from projections.log.subscription import LogSubscription
 from projections.log.tracking import LogTracking, conflicts
 from projections.sql import Queries

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from domain import ids
+from domain import ids, patterns
 from domain.log.entry import Statement
-from domain.webhooks import patterns, subscription
+from domain.webhooks import subscription
 from projections.inline import Posting, Posts
 from projections.sql import Queries
 from projections.vault import Sealed

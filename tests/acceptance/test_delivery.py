@@ -14,8 +14,7 @@ import httpx
 import psycopg
 import pytest
 
-from domain import ids
-from domain.webhooks import patterns
+from domain import ids, patterns
 from tests.support.payloads import Payload, payloads
 from tests.support.processes import Product, cluster, expect, product
 from tests.support.recording import Recorder, recording

@@ -14,7 +14,7 @@ from domain.errors import Invalid, NotFound
 from projections import control, postgres
 from projections.control import Rebuild
 from projections.log.appender import Appender
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 from projections.log.streams import Streams
 from projections.postgres import Connection
 from projections.rebuild import Rebuilder

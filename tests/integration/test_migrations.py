@@ -16,7 +16,7 @@ from domain import ids
 from migrations import runner
 from migrations.runner import Migration, MigrationError, files, migrate
 from projections.log.appender import QUERIES, _arrays
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 from projections.postgres import conninfo
 from tests.support import postgres
 from tests.support.builders import an_entry

@@ -15,7 +15,7 @@ from domain import ids
 from domain.application import Log
 from projections import rebuild, runner
 from projections.log.appender import Appender
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 from projections.log.streams import Streams
 from projections.postgres import Connection
 from projections.projection import Batch, NeedsNewerCode, Rebuildable

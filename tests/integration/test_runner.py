@@ -17,7 +17,7 @@ import pytest
 
 from projections import poison
 from projections.log.appender import Appender
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 from projections.postgres import Connection
 from projections.projection import Batch
 from projections.runner import Runner

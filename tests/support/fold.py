@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from domain.webhooks import patterns
+from domain import patterns
 
 LOG = "select tenant_id, position, stream, type, topic, state from daybook.events"
 

@@ -25,7 +25,7 @@ from domain.log.entry import Appended, Entry
 from projections import postgres
 from projections.log import appender as appending
 from projections.log.appender import Appender
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 from workers import logs
 
 WRITERS = 8

@@ -13,7 +13,7 @@ from psycopg.rows import namedtuple_row
 from domain import ids
 from domain.log.entry import Entry
 from projections.log.appender import QUERIES, _arrays
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 from projections.postgres import Role, conninfo
 from tests.support.builders import an_entry
 from tests.support.log_model import LogModel, Verdict

@@ -22,9 +22,9 @@ from domain.errors import (
 )
 from domain.log.entry import Appended, Entry, Statement
 from projections.log import appender as appender_module
-from projections.log import queue
+from projections.log import request_queue
 from projections.log.appender import Appender
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 from tests.integration.log.conftest import HoldLog
 from tests.support.builders import an_entry
 from tests.support.waiting import soon, waiting_for_the_log
@@ -258,7 +258,7 @@ async def test_too_much_waiting_is_refused(
     tenant_id: UUID,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(queue, "QUEUE_BYTES", 2000)
+    monkeypatch.setattr(request_queue, "QUEUE_BYTES", 2000)
     callers = [one(tenant_id, state=b"x" * 744) for _ in range(20)]
     with hold_log():
         first = asyncio.create_task(appender.append(one(tenant_id)))

@@ -18,7 +18,7 @@ from domain.webhooks import subscription
 from domain.webhooks.subscription import Subscription
 from projections.log import views
 from projections.log.appender import Appender
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 from projections.log.views import Selection
 from projections.postgres import Connection, Database
 from tests.support.builders import a_webhook, an_entry, settings

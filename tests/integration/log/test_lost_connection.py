@@ -18,7 +18,7 @@ from domain.errors import OutcomeUnknown, Unavailable
 from domain.log.entry import Appended, Entry, Statement
 from projections.log import appender as appender_module
 from projections.log.appender import Appender
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 from tests.integration.log.conftest import HoldLog
 from tests.support.builders import an_entry
 from tests.support.network import Network

@@ -27,8 +27,8 @@ from domain.webhooks import subscription
 from domain.webhooks.event_type import EventType
 from domain.webhooks.event_type import originator_id as type_originator
 from domain.webhooks.subscription import Subscription
-from projections.log.queue import Request
 from projections.log.recorder import LogFactory, LogRecorder, environment
+from projections.log.request_queue import Request
 from projections.tenancy.inline import key_rider
 from tests.support.builders import a_tenant, a_webhook, an_entry, settings
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from projections.log.appender import Appender
-from projections.log.queue import Request
+from projections.log.request_queue import Request
 from projections.log.wakeup import Notifier, listen
 from tests.support.builders import an_entry
 from tests.support.waiting import soon

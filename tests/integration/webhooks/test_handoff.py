@@ -17,8 +17,8 @@ from domain.log.entry import Context, Entry
 from domain.webhooks import commands
 from domain.webhooks.subscription import Settings
 from projections.log.appender import Appender
-from projections.log.queue import Request
 from projections.log.recorder import environment
+from projections.log.request_queue import Request
 from projections.runner import Runner
 from projections.webhooks.handoff import Handoff
 from tests.support.fold import fold_log

@@ -10,8 +10,8 @@ import pytest
 from domain.application import Log
 from domain.log.entry import Context
 from domain.webhooks import commands
-from projections.log.queue import Request
 from projections.log.recorder import environment
+from projections.log.request_queue import Request
 from tests.support import builders
 from tests.support.delivering import ToldReceiver, hasten, receiving, rows, working
 from tests.support.waiting import soon

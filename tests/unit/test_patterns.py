@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain import grammar
-from domain.webhooks import patterns
+from domain import grammar, patterns
 
 WORDS = st.sampled_from(["a", "b", "ab", "daybook", "daybooks", "-"])
 TYPES = st.lists(WORDS, min_size=1, max_size=4).map(".".join)

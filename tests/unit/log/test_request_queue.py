@@ -8,8 +8,8 @@ import pytest
 from domain import ids
 from domain.errors import Unavailable
 from domain.log.entry import Statement
-from projections.log import queue
-from projections.log.queue import Request, RequestQueue
+from projections.log import request_queue
+from projections.log.request_queue import Request, RequestQueue
 from tests.support.builders import an_entry
 
 ONE, TWO, THREE = ids.new(), ids.new(), ids.new()
@@ -44,7 +44,7 @@ def test_tenants_take_turns() -> None:
 
 
 def test_a_group_is_bounded_by_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "GROUP_ENTRIES", 5)
+    monkeypatch.setattr(request_queue, "GROUP_ENTRIES", 5)
     first, second, third = request(ONE, 3), request(ONE, 2), request(ONE, 1)
     line = waiting(first, second, third)
     assert line.take() == [first, second]
@@ -52,7 +52,7 @@ def test_a_group_is_bounded_by_entries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_group_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "GROUP_BYTES", 1000)
+    monkeypatch.setattr(request_queue, "GROUP_BYTES", 1000)
     first, second = request(ONE, size=500), request(ONE, size=500)
     line = waiting(first, second)
     assert line.take() == [first]
@@ -62,7 +62,7 @@ def test_a_group_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_request_over_the_bounds_still_goes_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(queue, "GROUP_BYTES", 1000)
+    monkeypatch.setattr(request_queue, "GROUP_BYTES", 1000)
     huge = request(ONE, size=5000)
     assert waiting(huge).take() == [huge]
 
@@ -70,7 +70,7 @@ def test_one_request_over_the_bounds_still_goes_alone(
 def test_a_busy_tenant_cannot_keep_anothers_event_out_of_the_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(queue, "GROUP_ENTRIES", 10)
+    monkeypatch.setattr(request_queue, "GROUP_ENTRIES", 10)
     line = waiting(*[request(ONE) for _ in range(1000)], single := request(TWO))
     assert single in line.take()
 
@@ -84,7 +84,7 @@ def test_a_command_comes_alone() -> None:
 def test_a_command_waits_for_at_most_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
     # given: two tenants who always have more waiting than a group holds, and a third
     # tenant's command
-    monkeypatch.setattr(queue, "GROUP_ENTRIES", 4)
+    monkeypatch.setattr(request_queue, "GROUP_ENTRIES", 4)
     line = RequestQueue()
     busy = [request(tenant) for _ in range(100) for tenant in (ONE, TWO)]
     line.put(busy[0])
@@ -98,7 +98,7 @@ def test_a_command_waits_for_at_most_one_group(monkeypatch: pytest.MonkeyPatch) 
 def test_a_large_request_is_not_starved_by_small_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(queue, "GROUP_ENTRIES", 4)
+    monkeypatch.setattr(request_queue, "GROUP_ENTRIES", 4)
     line = waiting(request(TWO), large := request(ONE, 4))
     for _ in range(50):
         line.put(request(TWO))
@@ -111,7 +111,7 @@ def test_a_large_request_is_not_starved_by_small_ones(
 def test_a_tenants_own_order_holds_even_when_its_first_is_passed_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(queue, "GROUP_ENTRIES", 4)
+    monkeypatch.setattr(request_queue, "GROUP_ENTRIES", 4)
     large, small = request(ONE, 4), request(ONE)
     line = waiting(request(TWO), large, small)
     taken: list[Request] = []
@@ -121,7 +121,7 @@ def test_a_tenants_own_order_holds_even_when_its_first_is_passed_over(
 
 
 def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "QUEUE_BYTES", 1000)
+    monkeypatch.setattr(request_queue, "QUEUE_BYTES", 1000)
     line = waiting(first := request(ONE, size=1000))
     with pytest.raises(Unavailable, match="too much is waiting"):
         line.put(request(TWO))
@@ -134,7 +134,7 @@ def test_a_tenant_whose_requests_wait_too_long_is_refused_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     old = request(ONE)
-    old.since -= queue.QUEUE_SECONDS + 1
+    old.since -= request_queue.QUEUE_SECONDS + 1
     line = waiting(old)
     with pytest.raises(Unavailable):
         line.put(request(ONE))
