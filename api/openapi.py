@@ -194,6 +194,8 @@ def _errors(route: HTTPRoute, one: Operation) -> Iterator[int]:
         yield 409
     elif "cursor" in one.query.__struct_fields__:
         yield 400
+    if "as_of" in one.query.__struct_fields__:
+        yield 409
     if route.path_parameters:
         yield from (404, 412) if "webhook_id" in route.path_parameters else (404,)
 

@@ -30,6 +30,7 @@ from workers import logs
 
 VICTIMS = ("process", "postgres")
 FILLING = 6000  # events: a rebuild then takes more than one batch
+FILLED = ("rebuild.batch", "rebuild.batched")  # which need that
 CLIENTS = 3
 
 
@@ -90,6 +91,10 @@ class Stage:
         """Close the client."""
         self._client.close()
 
+    def logs(self) -> str:
+        """What the processes printed last."""
+        return self._made.logs()
+
     def run(self, case: Case) -> float:
         """One case; how many seconds it took from the end to being at rest again."""
         process = self._api if case.process == "api" else self._worker
@@ -109,7 +114,7 @@ class Stage:
             process.running.send_signal(signal.SIGCONT)
         driving.join()
         self._publish()
-        self._come_to_rest()
+        self._wait(truth.is_at_rest)
         seconds = time.monotonic() - began
         self._judge()
         return seconds
@@ -118,15 +123,14 @@ class Stage:
 
     def _restart_armed(self, process: Process, case: Case) -> None:
         action = "kill" if case.victim == "process" else "stop"
-        assert process.stop() == 0, self._made.logs()
+        assert process.stop() == 0
         process.environ["DAYBOOK_TEST_HARNESS"] = "1"
         process.environ["DAYBOOK_FAILPOINTS"] = f"{case.failpoint}={action}"
         process.start()
         if process is self._api:
             self._made.wait_until_ready()
         elif case.failpoint != "lanes.taken":  # there it does not get so far
-            with counting.admin(self._postgres.url) as admin:
-                eventually(lambda: admin.execute(OWNED).fetchall(), 30)
+            self._wait(lambda admin: admin.execute(OWNED).fetchall())
 
     def _disarm(self, process: Process) -> None:
         del process.environ["DAYBOOK_FAILPOINTS"]
@@ -135,7 +139,7 @@ class Stage:
         running = process.running
         assert running is not None
         eventually(lambda: running.poll() is not None, 30)
-        assert running.returncode == -signal.SIGKILL, f"{case}: {self._made.logs()}"
+        assert running.returncode == -signal.SIGKILL, case
 
     def _await_stop(self, process: Process, case: Case) -> None:
         assert process.running is not None
@@ -218,9 +222,9 @@ class Stage:
 
     # ---- the truth -------------------------------------------------------------------
 
-    def _come_to_rest(self) -> None:
+    def _wait(self, holds: Callable[[truth.Admin], Any]) -> None:
         with counting.admin(self._postgres.url) as admin:
-            eventually(lambda: truth.is_at_rest(admin), 40)
+            eventually(lambda: holds(admin), 40)
 
     def _judge(self) -> None:
         with counting.admin(self._postgres.url) as admin:
@@ -275,6 +279,7 @@ def stage(*, filled: bool) -> Iterator[Stage]:
         stack.callback(ready.close)
         if filled:
             ready.fill()
+        ready._wait(truth.is_at_rest)
         yield ready
 
 
@@ -285,14 +290,14 @@ def play(
     found: dict[Case, str] = {}
     waiting = list(chosen)
     while waiting:
-        with stage(filled=any(c.failpoint.startswith("rebuild") for c in chosen)) as on:
+        with stage(filled=any(case.failpoint in FILLED for case in waiting)) as on:
             while waiting:
                 case = waiting.pop(0)
                 try:
                     found[case] = f"ok {on.run(case):.1f} s"
-                except AssertionError as error:
+                except Exception as error:
                     found[case] = "FAILED"
-                    tell(case, f"FAILED: {error}")
+                    tell(case, f"FAILED: {error!r}\n{on.logs()}")
                     break
                 tell(case, found[case])
     return found

@@ -86,14 +86,9 @@ def rebuild(name: str, tenant_id: str | None, accept: bool, cancel: bool) -> Non
         if cancel:
             click.echo(api.call("DELETE", path)["state"])
             return
-        found = _running(api, name)
-        if found is None or accept or tenant_id:
-            body = {"tenant_id": tenant_id, "accept": accept}
-            found = api.call("POST", path, json=body)
-        else:
-            click.echo(f"One that began at {found['started_at']} runs already.")
         try:
-            ended = _watch(api, path, found)
+            begun = _begin(api, name, {"tenant_id": tenant_id, "accept": accept})
+            ended = _watch(api, path, begun)
         except KeyboardInterrupt:
             click.echo(
                 "It goes on without you: the same command shows it again, "
@@ -109,13 +104,15 @@ def _line(each: dict[str, Any]) -> dict[str, Any]:
     return each | {"moved": moved, "rebuild": unfinished and unfinished["state"]}
 
 
-def _running(api: Api, name: str) -> Any:
-    """The projection's rebuild that still runs, if any."""
-    for each in api.pages(PATH):
-        unfinished = each["rebuild"]
-        if each["name"] == name and unfinished and unfinished["state"] == "running":
-            return unfinished
-    return None
+def _begin(api: Api, name: str, body: dict[str, Any]) -> Any:
+    """The rebuild that runs already, when nothing else is asked for; else a new one."""
+    asks_for_more = any(body.values())
+    for each in [] if asks_for_more else api.pages(PATH):
+        found = each["rebuild"]
+        if each["name"] == name and found and found["state"] == "running":
+            click.echo(f"One that began at {found['started_at']} runs already.")
+            return found
+    return api.call("POST", f"{PATH}/{name}/rebuild", json=body)
 
 
 def _watch(api: Api, path: str, found: Any) -> Any:
@@ -127,7 +124,7 @@ def _watch(api: Api, path: str, found: Any) -> Any:
         TextColumn("{task.fields[pace]}"),
     )
     with Progress(*columns, console=Console(soft_wrap=True)) as progress:
-        task = progress.add_task(found["projection"], total=None, pace="")
+        task = progress.add_task(found["projection"], total=found["target"], pace="")
         while True:
             progress.update(
                 task,
