@@ -8,10 +8,8 @@ from tests.soak.matrix import Case
 REPRESENTATIVE = [
     Case("append.called", "process", "api"),
     Case("command.called", "postgres", "api"),
-    Case("projection.advanced", "postgres", "worker"),
-    Case("handoff.owed", "process", "worker"),
+    Case("handoff.owed", "postgres", "worker"),
     Case("lanes.begun", "process", "worker"),
-    Case("lanes.answered", "postgres", "worker"),
     Case("rebuild.switch", "process", "worker"),
 ]
 

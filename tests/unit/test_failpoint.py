@@ -1,4 +1,4 @@
-"""Failpoints: armed by the harness alone, by names that are listed and stand in the code."""
+"""Failpoints: armed by the harness alone, by names that are listed and in the code."""
 
 import ast
 import signal
@@ -25,7 +25,7 @@ def _placed(module: Module) -> Iterator[str]:
 
 def test_each_name_stands_in_the_code_once() -> None:
     placed = Counter(name for module in modules() for name in _placed(module))
-    assert placed == Counter(NAMES)
+    assert placed == Counter(list(NAMES))
 
 
 def test_the_variable_names_failpoints_and_what_happens_there() -> None:
