@@ -45,7 +45,9 @@ def configure(level: str = "info") -> None:
 
 def _renderer() -> list[Any]:
     if sys.stderr.isatty():
-        return [structlog.dev.ConsoleRenderer()]
+        # The default shows each frame's variables, and with them keys and bodies.
+        plain = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     return [
         structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(),

@@ -4,6 +4,8 @@ It asks for no key, as a worker has none; so it listens on the loopback address 
 is told otherwise.
 """
 
+import asyncio
+
 from aiohttp import web
 
 from projections import health, postgres, telemetry
@@ -17,6 +19,7 @@ class Metrics:
 
     def __init__(self, url: str) -> None:
         self._link = Link(url, "daybook_worker", "metrics")
+        self._one_at_a_time = asyncio.Lock()
         application = web.Application()
         application.router.add_get("/metrics", self._answer)
         self._runner = web.AppRunner(application, access_log=None)
@@ -35,7 +38,8 @@ class Metrics:
 
     async def _answer(self, request: web.Request) -> web.Response:
         try:
-            await self._look()
+            async with self._one_at_a_time:
+                await self._look()
         except postgres.AWAY:
             telemetry.show_projections(())
             telemetry.show_owed(None)

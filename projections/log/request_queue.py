@@ -31,7 +31,7 @@ class Request:
     before: Sequence[Statement] = ()
     after: Sequence[Statement] = ()
     operator: bool = False
-    future: "Future[Answer] | asyncio.Future[Answer]" = field(default_factory=Future)
+    future: "Future[Answer] | asyncio.Future[Answer]" = field(init=False)
     since: float = field(default_factory=time.monotonic)
 
     @property

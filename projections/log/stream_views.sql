@@ -26,15 +26,17 @@ limit %(limit)s
 -- name: names_as_of_forwards
 -- A page of the streams that had begun at a position. Their names come from the read model,
 -- which has an order to walk by, and from the part of the log that it has not read yet.
--- Grows with the page, the streams passed over that began later, and the model's lag.
+-- Grows with the page, the streams passed over that began later, and the model's lag. (The
+-- beginning is looked up stream by stream, with the collation of the index; an `exists`
+-- becomes a join with all events.)
 (select h.stream
  from stream_heads h
  where h.tenant_id = %(tenant_id)s and h.generation = live_generation('streams')
     and h.stream >= %(low)s and h.stream < %(high)s
-    and exists (
-        select from events e
-        where e.tenant_id = %(tenant_id)s and e.stream = h.stream and e.version = 1
-            and e.position <= %(position)s)
+    and (
+        select e.position from events e
+        where e.tenant_id = %(tenant_id)s and e.version = 1
+            and e.stream = h.stream collate "default") <= %(position)s
  order by h.stream
  limit %(limit)s)
 union
@@ -54,10 +56,10 @@ limit %(limit)s
  from stream_heads h
  where h.tenant_id = %(tenant_id)s and h.generation = live_generation('streams')
     and h.stream >= %(low)s and h.stream < %(high)s
-    and exists (
-        select from events e
-        where e.tenant_id = %(tenant_id)s and e.stream = h.stream and e.version = 1
-            and e.position <= %(position)s)
+    and (
+        select e.position from events e
+        where e.tenant_id = %(tenant_id)s and e.version = 1
+            and e.stream = h.stream collate "default") <= %(position)s
  order by h.stream desc
  limit %(limit)s)
 union

@@ -37,7 +37,7 @@ def routes() -> list[tuple[str, str, Operation | None]]:
         for route in create_app(settings).routes
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers
-        for method in sorted(handler.http_methods)  # a set: workers must agree
+        for method in handler.http_methods
         if method != "OPTIONS"
     ]
 
