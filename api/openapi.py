@@ -85,7 +85,7 @@ async def get_openapi(request: ApiRequest) -> Answer:
 
 def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     """The document for these routes."""
-    declared = sorted(_declared(routes), key=lambda found: found[0].path)
+    declared = sorted(_declared(routes), key=_path_and_method)
     paths: dict[str, Any] = {}
     for route, handler, one in declared:
         [method] = handler.http_methods
@@ -118,6 +118,13 @@ def _declared(
                 one = operation.of(handler)
                 if one is not None and not one.is_public:
                     yield route, handler, one
+
+
+def _path_and_method(
+    found: tuple[HTTPRoute, HTTPRouteHandler, Operation],
+) -> tuple[str, str]:
+    [method] = found[1].http_methods
+    return found[0].path, method
 
 
 def _described(

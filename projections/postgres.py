@@ -6,6 +6,7 @@ its locks at once (its socket closes), a hung one after `idle_in_transaction` (5
 host after `tcp_user_timeout` (10 s).
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal, LiteralString
@@ -54,11 +55,21 @@ def conninfo(url: str, role: Role, purpose: str, **settings: str) -> str:
 
 async def connect(url: str, role: Role, purpose: str, **settings: str) -> Connection:
     """One connection in autocommit mode, rows as named tuples."""
-    return await AsyncConnection.connect(
-        conninfo(url, role, purpose, **settings),
-        autocommit=True,
-        row_factory=namedtuple_row,
+    connecting = asyncio.ensure_future(
+        AsyncConnection.connect(
+            conninfo(url, role, purpose, **settings),
+            autocommit=True,
+            row_factory=namedtuple_row,
+        )
     )
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        # Cut short, psycopg would leave a half-made connection open: let it come, close it.
+        await asyncio.wait([connecting])
+        if not connecting.cancelled() and connecting.exception() is None:
+            await connecting.result().close()
+        raise
 
 
 async def one(connection: Connection, query: LiteralString, params: Any = None) -> Any:

@@ -1,8 +1,9 @@
 """Every failpoint, and what dies there: the process, or Postgres while the process stands.
 
 The product runs as processes and is driven over HTTP. One of them comes by an armed
-failpoint; it is killed there, or it is stopped there, Postgres is killed, and it goes on.
-Then everything comes to rest, and nothing is lost and nothing done twice.
+failpoint; it is killed there, or it is stopped there, Postgres is killed, and it goes on,
+or it hangs there until its leases and its transaction are over, and goes on. Then
+everything comes to rest, and nothing is lost and nothing done twice.
 `python3 start.py soak matrix` prints the matrix; the suite runs a part of it.
 """
 
@@ -28,7 +29,8 @@ from tests.support.recording import Recorder, recording
 from tests.support.waiting import eventually
 from workers import logs
 
-VICTIMS = ("process", "postgres")
+VICTIMS = {"process": "it dies", "postgres": "Postgres dies", "nobody": "it hangs"}
+HANG_SECONDS = 7.0  # the server cuts off an idle transaction after 5
 FILLING = 6000  # events: a rebuild then takes more than one batch
 FILLED = ("rebuild.batch", "rebuild.batched")  # which need that
 CLIENTS = 3
@@ -42,7 +44,7 @@ class Case(NamedTuple):
     process: str
 
     def __str__(self) -> str:
-        return f"{self.failpoint} of {self.process}, {self.victim} dies"
+        return f"{self.failpoint} of {self.process}, {VICTIMS[self.victim]}"
 
 
 def cases(names: Sequence[str] = tuple(NAMES)) -> list[Case]:
@@ -109,13 +111,19 @@ class Stage:
         else:
             self._await_stop(process, case)
             began = time.monotonic()
-            self._postgres.kill()
+            if case.victim == "postgres":
+                self._postgres.kill()
+            else:
+                threading.Event().wait(HANG_SECONDS)
+                began = time.monotonic()
             assert process.running is not None
             process.running.send_signal(signal.SIGCONT)
         driving.join()
         self._publish()
         self._wait(truth.is_at_rest)
         seconds = time.monotonic() - began
+        assert process.running is not None
+        assert process.running.poll() is None, f"{case}: it ended by itself"
         self._judge()
         return seconds
 
@@ -305,9 +313,7 @@ def play(
 
 def table(found: dict[Case, str]) -> Table:
     """The matrix."""
-    shown = Table(
-        "failpoint", "process", "where it ends", *(f"{v} dies" for v in VICTIMS)
-    )
+    shown = Table("failpoint", "process", "where it ends", *VICTIMS.values())
     for name, about in NAMES.items():
         for process in _processes(name):
             results = [found.get(Case(name, victim, process), "") for victim in VICTIMS]
