@@ -2,16 +2,14 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from projections.settings import DatabaseSettings
 
 
-class ApiSettings(Struct, frozen=True, kw_only=True):
+class ApiSettings(DatabaseSettings, frozen=True, kw_only=True):
     """What `daybook serve` needs."""
 
-    database_url: Annotated[
-        str,
-        Meta(description="Postgres 15 to 18, as a URL: postgresql://user@host/name"),
-    ]
     secret_keys: Annotated[
         str,
         Meta(

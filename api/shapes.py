@@ -24,6 +24,10 @@ PositionIn = Annotated[
 ]
 
 
+class Nothing(Struct, forbid_unknown_fields=True):
+    """An empty object, or no body at all."""
+
+
 class Actor(Struct):
     """Who did it."""
 

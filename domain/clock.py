@@ -1,4 +1,4 @@
-"""The only place that reads the time, and the one way times are written."""
+"""Where the time is read (ids count their own milliseconds), and how it is written."""
 
 from datetime import UTC, datetime
 

@@ -23,18 +23,6 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True):
     ]
 
 
-class SecretSettings(Struct, frozen=True, kw_only=True):
-    """How secrets at rest are sealed."""
-
-    secret_keys: Annotated[
-        str,
-        Meta(
-            description="keys that seal webhook secrets: name:base64 of 32 bytes, comma "
-            "separated; the first seals, all open"
-        ),
-    ]
-
-
 def read(kind: type[S], environ: Mapping[str, str]) -> S:
     """A `kind` from the variables named after its fields; raises SettingsError.
 

@@ -16,7 +16,3 @@ from pg_class c
 join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'daybook'
 join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
 where c.relkind in ('r', 'p') and not (c.relrowsecurity and c.relforcerowsecurity)
-
--- name: schema_version
--- The last migration that was applied.
-select coalesce(max(version), '0000') as version from public.schema_migrations

@@ -2,16 +2,14 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from projections.settings import DatabaseSettings
 
 
-class WorkerSettings(Struct, frozen=True, kw_only=True):
+class WorkerSettings(DatabaseSettings, frozen=True, kw_only=True):
     """What `daybook work` needs."""
 
-    database_url: Annotated[
-        str,
-        Meta(description="Postgres 15 to 18, as a URL: postgresql://user@host/name"),
-    ]
     secret_keys: Annotated[
         str, Meta(description="the keys that open webhook secrets, as the API has them")
     ]

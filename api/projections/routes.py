@@ -11,7 +11,6 @@ from api.operation import OPERATOR, operation
 from api.pagination import PageQuery, Paging
 from api.projections import shown
 from api.projections.schemas import (
-    Nothing,
     Projection,
     ProjectionError,
     ProjectionErrorPage,
@@ -20,6 +19,7 @@ from api.projections.schemas import (
     StartRebuild,
 )
 from api.request import ApiRequest
+from api.shapes import Nothing
 from domain import ids
 from domain.errors import NotFound
 from projections import control

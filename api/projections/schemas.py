@@ -9,10 +9,6 @@ from api.shapes import TenantId, Time
 _LogPosition = Annotated[int, Meta(description="a place in the log of all tenants")]
 
 
-class Nothing(Struct, forbid_unknown_fields=True):
-    """A body that may be left out."""
-
-
 class StartRebuild(Struct, forbid_unknown_fields=True):
     """What to make anew."""
 

@@ -10,6 +10,7 @@ from api.answers import Answer
 from api.operation import operation
 from api.pagination import Page, Paging
 from api.request import ApiRequest
+from api.shapes import Nothing
 from api.webhooks import changes, shown
 from api.webhooks.schemas import (
     DeliveriesOfWebhookQuery,
@@ -17,7 +18,6 @@ from api.webhooks.schemas import (
     DeliveryPage,
     DeliveryQuery,
     DeliveryWithAttempts,
-    Nothing,
 )
 from domain import grammar, ids
 from domain.errors import (

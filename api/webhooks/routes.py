@@ -9,11 +9,11 @@ from api.answers import Answer
 from api.operation import operation
 from api.pagination import PageQuery
 from api.request import ApiRequest
+from api.shapes import Nothing
 from api.webhooks import changes, settings, shown, trial
 from api.webhooks.schemas import (
     Attempt,
     DisableWebhook,
-    Nothing,
     SendTest,
     TestUnanswered,
     Webhook,

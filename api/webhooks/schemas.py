@@ -55,10 +55,6 @@ class WebhookChanges(Struct, kw_only=True, forbid_unknown_fields=True):
     metadata: dict[str, Any] | UnsetType | None = UNSET
 
 
-class Nothing(Struct, forbid_unknown_fields=True):
-    """An empty object, or no body at all."""
-
-
 class DisableWebhook(Struct, forbid_unknown_fields=True):
     """Why; a note for people, kept in the log."""
 

@@ -8,12 +8,12 @@ from eventsourcing.domain import event
 from domain import model
 from domain.model import Aggregate
 
-_STREAM = "$event-type/"
+STREAM = "$event-type/"
 
 
 def originator_id(tenant_id: UUID, event_type: str) -> str:
     """Its stream: `$event-type/<type>`."""
-    return model.originator_id(tenant_id, f"{_STREAM}{event_type}")
+    return model.originator_id(tenant_id, f"{STREAM}{event_type}")
 
 
 class EventType(Aggregate):
@@ -40,7 +40,7 @@ class EventType(Aggregate):
         def upcast_v1_v2(state: dict[str, Any]) -> None:
             """The stream is the type's."""
             _, stream = model.tenant_and_stream(state["originator_id"])
-            state["type"] = stream.removeprefix(_STREAM)
+            state["type"] = stream.removeprefix(STREAM)
 
     @event("Created", topic="daybook.event_type.declared")
     def __init__(

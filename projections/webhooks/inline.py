@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from domain import ids, patterns
 from domain.log.entry import Statement
-from domain.webhooks import subscription
+from domain.webhooks import event_type, subscription
 from projections.inline import Posting, Posts
 from projections.sql import Queries
 from projections.vault import Sealed
@@ -93,7 +93,7 @@ def _declared(event: Posting) -> list[Statement]:
     example = event.data["example"]
     params = {
         "tenant_id": event.tenant_id,
-        "type": event.stream.removeprefix("$event-type/"),
+        "type": event.stream.removeprefix(event_type.STREAM),
         "description": event.data["description"],
         "example": None if example is None else Jsonb(example),
         "deprecated": event.data["deprecated"],

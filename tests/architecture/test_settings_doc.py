@@ -8,7 +8,7 @@ import pytest
 from msgspec import Struct
 
 from api.settings import ApiSettings
-from projections.settings import DatabaseSettings, SecretSettings, variable
+from projections.settings import DatabaseSettings, variable
 from tests.support.source import LAYERS, ROOT
 from workers.settings import WorkerSettings
 
@@ -16,7 +16,6 @@ KINDS: dict[type[Struct], str] = {
     ApiSettings: "serve",
     WorkerSettings: "work",
     DatabaseSettings: "migrate",
-    SecretSettings: "serve",
 }
 TEXT = (ROOT / "docs" / "operating.md").read_text("utf-8")
 ROWS = {

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import structlog
 
+from domain.webhooks import delivery
+from domain.webhooks.delivery import AttemptError
 from workers.webhooks.egress import Blocked, Guard, Unresolved
-from workers.webhooks.sender import Answer, Failure, Outgoing
+from workers.webhooks.sender import Answer, Outgoing
 
 BODY_CAP = 64 * 1024  # bytes of an answer that are read; then the connection is closed
 SNIPPET_CAP = 1024  # bytes of it that are kept
@@ -73,17 +75,16 @@ class Exchange:
         """The receiver answered in full, or to the cap: its status decides."""
         status = self._status or 0
         phrase = _PHRASES.get(status) or str(status)
-        if 200 <= status < 300:
-            return self._answer(None, phrase)
-        if 300 <= status < 400:
-            return self._answer("redirect", f"{phrase}; redirects are not followed")
-        return self._answer("gone" if status == 410 else "status", phrase)
+        error = delivery.error_of(status)
+        if error == "redirect":
+            phrase += "; redirects are not followed"
+        return self._answer(error, phrase)
 
-    def failed(self, error: Failure, detail: str) -> Answer:
+    def failed(self, error: AttemptError, detail: str) -> Answer:
         """There is no whole answer."""
         return self._answer(error, detail[:DETAIL_CAP])
 
-    def _answer(self, error: Failure | None, detail: str) -> Answer:
+    def _answer(self, error: AttemptError | None, detail: str) -> Answer:
         return Answer(
             self._status,
             error,
@@ -115,7 +116,7 @@ async def conduct(
 
 def _explain(
     problem: Exception, request: Outgoing, raised: Raised
-) -> tuple[Failure, str]:
+) -> tuple[AttemptError, str]:
     # First, for the chain behind it may hold what an earlier address failed with.
     if isinstance(problem, TimeoutError):
         return "timeout", f"no answer within {request.timeout_seconds:g} s"

@@ -10,13 +10,14 @@ the lanes, requests begun under the lease have had the other half to come back.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from domain import ids
+from domain import clock, ids
+from domain.webhooks import subscription
 from projections import postgres
 from projections.failpoint import failpoint
 from projections.postgres import Link
@@ -204,7 +205,7 @@ class Keeper:
         """
         params = lane.key._asdict() | {
             "epoch": lane.epoch,
-            "stream": f"$webhook/{ids.encode('wh', lane.key.webhook_id)}",
+            "stream": subscription.stream(lane.key.webhook_id),
         }
         while not lane.is_lost:
             try:
@@ -260,4 +261,4 @@ async def refresh(link: Link, owned: Lanes, lanes: Sequence[Lane]) -> list[Lane]
 def _monotonic(moment: datetime | None) -> float | None:
     if moment is None:
         return None
-    return time.monotonic() + (moment - datetime.now(UTC)).total_seconds()
+    return time.monotonic() + (moment - clock.now()).total_seconds()

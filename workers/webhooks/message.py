@@ -4,10 +4,9 @@ Standard Webhooks 1.0 (https://www.standardwebhooks.com): the id is the event's 
 over all attempts, the timestamp is the attempt's.
 """
 
-import time
 from importlib.metadata import version
 
-from domain import ids
+from domain import clock, ids
 from domain.ids import DeliveryKey
 from domain.webhooks import body, signing
 from projections.vault import Sealed, Vault, webhook_place
@@ -63,7 +62,7 @@ def signed(
     timeout_seconds: float,
 ) -> Outgoing:
     """A request with the three headers of Standard Webhooks before ours."""
-    timestamp = int(time.time())
+    timestamp = int(clock.now().timestamp())
     standard = {
         "content-type": "application/json",
         "user-agent": USER_AGENT,

@@ -6,19 +6,9 @@ tests/conformance holds both to the same answers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-Failure = Literal[
-    "dns",
-    "blocked",
-    "connect",
-    "tls",
-    "timeout",
-    "reset",
-    "status",
-    "redirect",
-    "gone",
-]
+from domain.webhooks.delivery import AttemptError
 
 # A request beyond these waits for a free connection within its own deadline, so callers
 # keep no more than this many in flight.
@@ -53,7 +43,7 @@ class Answer:
     """
 
     status_code: int | None
-    error: Failure | None
+    error: AttemptError | None
     detail: str
     duration_ms: float
     retry_after: str | None

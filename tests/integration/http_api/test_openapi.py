@@ -1,5 +1,6 @@
 """The OpenAPI document: valid, complete, and true to what the API answers."""
 
+import json
 import re
 from typing import Any
 
@@ -99,3 +100,12 @@ def test_answers_are_as_described(account: Account, document: dict[str, Any]) ->
     schema = {"$ref": "#/components/schemas/Problem"}
     whole = {**schema, "components": document["components"]}
     Draft202012Validator(whole).validate(problem)
+
+
+def test_every_reference_leads_somewhere_and_no_name_is_a_module_path(
+    document: dict[str, Any],
+) -> None:
+    wanted = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    names = set(document["components"]["schemas"])
+    assert wanted <= names
+    assert not {name for name in names if "." in name}
