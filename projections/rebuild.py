@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 from psycopg.types.json import Jsonb
 
-from projections import poison, postgres
+from projections import poison, postgres, waiting
 from projections.failpoint import failpoint
 from projections.postgres import Connection
 from projections.projection import Batch, NeedsNewerCode, Rebuildable
@@ -50,7 +50,7 @@ class Rebuilder:
                 async with await self._connect() as connection:
                     while True:
                         if not await self.step(connection):
-                            await self._idle()
+                            await waiting.wake_up(self._wake, POLL_SECONDS)
             except Exception as error:
                 if poison.is_passing(error):
                     log.warning("database_away", error=type(error).__name__)
@@ -70,14 +70,6 @@ class Rebuilder:
         connection = await postgres.connect(self._url, "daybook_worker", "rebuild")
         connection.prepare_threshold = None
         return connection
-
-    async def _idle(self) -> None:
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
 
     async def _rebuild(self, connection: Connection, projection: Rebuildable) -> bool:
         try:

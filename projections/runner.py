@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import structlog
 
-from projections import poison, postgres
+from projections import poison, postgres, waiting
 from projections.failpoint import failpoint
 from projections.postgres import Connection
 from projections.projection import Batch, NeedsNewerCode, Projection
@@ -62,7 +62,7 @@ class Runner:
             except Exception as error:
                 if poison.is_passing(error):
                     log.warning("database_away", error=type(error).__name__)
-                    await self._idle(_at(AWAY_SECONDS, self._refusals))
+                    await waiting.wake_up(self._wake, _at(AWAY_SECONDS, self._refusals))
                     self._refusals += 1
                 else:
                     await self._fail(error)
@@ -84,7 +84,7 @@ class Runner:
                     raise
                 self._refusals = 0
                 if not worked:
-                    await self._idle(POLL_SECONDS)
+                    await waiting.wake_up(self._wake, POLL_SECONDS)
 
     async def _connect(self) -> Connection:
         connection = await postgres.connect(
@@ -171,7 +171,7 @@ class Runner:
         wait = _at(BACKOFF_SECONDS, self._failures)
         await asyncio.sleep(min(wait, SOONEST_SECONDS))
         if wait > SOONEST_SECONDS:
-            await self._idle(wait - SOONEST_SECONDS)
+            await waiting.wake_up(self._wake, wait - SOONEST_SECONDS)
 
     async def _write_down(self, error: Exception, batch: Batch) -> None:
         """What went wrong with an event, for people to see, and what becomes of it.
@@ -200,14 +200,6 @@ class Runner:
             # It will fail again, and be written down then.
             if not poison.is_passing(problem):
                 log.exception("failure_not_written_down", projection=failure["name"])
-
-    async def _idle(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
 
 
 def _at(steps: Sequence[float], number: int) -> float:

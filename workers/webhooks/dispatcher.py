@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from domain import clock
-from projections import postgres
+from projections import postgres, waiting
 from projections.failpoint import failpoint
 from projections.postgres import Link
 from projections.vault import Vault, VaultError
@@ -71,7 +71,9 @@ class Dispatcher:
                 await asyncio.sleep(0.2)
             else:
                 if not begun:
-                    await self._idle()
+                    await waiting.wake_up(
+                        self._wake, self._lanes.seconds_to_next(POLL_SECONDS)
+                    )
 
     async def drain(self, seconds: float) -> None:
         """Wait for what is in flight; what is not answered by then is cut off."""
@@ -196,11 +198,3 @@ class Dispatcher:
                 return False
             await asyncio.sleep(0.1)
         return not lane.is_lost
-
-    async def _idle(self) -> None:
-        try:
-            async with asyncio.timeout(self._lanes.seconds_to_next(POLL_SECONDS)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()

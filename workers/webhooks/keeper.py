@@ -18,7 +18,7 @@ import structlog
 
 from domain import clock, ids
 from domain.webhooks import subscription
-from projections import postgres
+from projections import postgres, waiting
 from projections.failpoint import failpoint
 from projections.postgres import Link
 from projections.webhooks.lanes import QUERIES, LaneKey, key_params
@@ -68,7 +68,7 @@ class Keeper:
                 self._is_unsure = True
                 await asyncio.sleep(0.2)
             else:
-                await self._pause()
+                await waiting.wake_up(self._hurry, self._lease / RENEWALS / 4)
 
     async def leave(self) -> None:
         """Free the lanes for others, now."""
@@ -219,14 +219,6 @@ class Keeper:
             except postgres.AWAY:
                 pass
             await asyncio.sleep(0.05)
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(self._lease / RENEWALS / 4):
-                await self._hurry.wait()
-        except TimeoutError:
-            pass
-        self._hurry.clear()
 
 
 def _lanes(rows: Sequence[Any]) -> list[Lane]:

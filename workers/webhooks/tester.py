@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from domain import clock, ids
 from domain.webhooks import body, retry
-from projections import postgres
+from projections import postgres, waiting
 from projections.postgres import Link
 from projections.vault import Sealed, Vault, webhook_place
 from projections.webhooks.lanes import QUERIES
@@ -46,7 +46,7 @@ class Tester:
             except postgres.AWAY:
                 await asyncio.sleep(0.5)
             else:
-                await self._idle()
+                await waiting.wake_up(self._wake, POLL_SECONDS)
 
     async def close(self) -> None:
         """Drop what is in flight and close the connection."""
@@ -74,14 +74,6 @@ class Tester:
             await self._link.rows(QUERIES["answer_test"], params)
         except postgres.AWAY:
             log.warning("test_answer_lost")
-
-    async def _idle(self) -> None:
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
 
 
 def _compose(test: Any, vault: Vault) -> Outgoing:
