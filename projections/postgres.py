@@ -33,7 +33,13 @@ _SETTINGS = {
     "client_connection_check_interval": "2s",
 }
 # What tells that the database is away or going, rather than that a statement is wrong.
-AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    # We hung for too long in a transaction and were cut off: the connection is gone.
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+)
 
 
 def conninfo(url: str, role: Role, purpose: str, **settings: str) -> str:
@@ -131,12 +137,14 @@ class Link:
     def __init__(self, url: str, role: Role, purpose: str) -> None:
         self._arguments = (url, role, purpose)
         self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
 
     async def connection(self) -> Connection:
-        """The live connection; raises one of AWAY."""
-        if self._connection is None or self._connection.closed:
-            self._connection = await connect(*self._arguments)
-        return self._connection
+        """The live connection; raises one of AWAY. Who comes together shares one."""
+        async with self._connecting:
+            if self._connection is None or self._connection.closed:
+                self._connection = await connect(*self._arguments)
+            return self._connection
 
     async def rows(self, query: LiteralString, params: Any = None) -> list[Any]:
         """Run one statement; its rows. Raises psycopg.Error; closes a lost connection."""

@@ -28,6 +28,8 @@ from workers.webhooks.tester import Tester
 log = structlog.get_logger("daybook.worker")
 
 UPKEEP_SECONDS = 24 * 3600.0
+# For test deliveries: one that waits for a connection does so within its own deadline.
+SPARE_CONNECTIONS = 50
 
 
 class Worker:
@@ -40,7 +42,7 @@ class Worker:
         self._lanes = Lanes()
         self._application = Log(environment(url, "daybook_worker"))
         self._sender = AiohttpSender(
-            settings.development, connections=settings.concurrency
+            settings.development, connections=settings.concurrency + SPARE_CONNECTIONS
         )
         vault = Vault(settings.secret_keys)
         self._keeper = Keeper(url, self._lanes, settings.lease_seconds, self._wake.set)

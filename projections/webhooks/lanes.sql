@@ -17,8 +17,9 @@ returning owner
 delete from owners where owner = %(owner)s
 
 -- name: shares
--- How many lanes there are, and how many workers to share them.
+-- How many lanes there are, how many are ours, and how many workers share them.
 select (select count(*) from lanes) as lanes,
+    (select count(*) from lanes where owner = %(owner)s) as own,
     (select count(*) from owners where lease_until > clock_timestamp()) as workers
 
 -- name: take
@@ -53,6 +54,18 @@ from unnest(%(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[])
 where l.tenant_id = g.tenant_id and l.webhook_id = g.webhook_id and l.replay = g.replay
     and l.owner = %(owner)s
 
+-- name: begin_anew
+-- A statement that began attempts got lost on its way: our own epoch ends, so that it
+-- cannot count any more. Waits for it, if it is still being committed.
+update lanes l
+set epoch = l.epoch + 1
+from unnest(
+    %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[])
+    as a (tenant_id, webhook_id, replay, epoch)
+where l.tenant_id = a.tenant_id and l.webhook_id = a.webhook_id and l.replay = a.replay
+    and l.epoch = a.epoch
+returning l.tenant_id, l.webhook_id, l.replay, l.epoch
+
 -- name: recover
 -- After a takeover: what may have been on the wire when the former owner was lost. Each
 -- such attempt is recorded as unknown, once, and the delivery is due again at once.
@@ -86,8 +99,10 @@ from lost
 on conflict do nothing
 
 -- name: lane_states
--- What a worker knows of its lanes before it looks at their rows.
-select l.tenant_id, l.webhook_id, l.replay, w.state, w.max_in_flight, d.next_attempt_at
+-- What a worker knows of its lanes before it looks at their rows. Seconds, not a time: two
+-- clocks are never compared.
+select l.tenant_id, l.webhook_id, l.replay, w.state, w.max_in_flight,
+    extract(epoch from d.next_attempt_at - clock_timestamp())::float8 as due_in
 from unnest(%(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[])
     as a (tenant_id, webhook_id, replay)
 join lanes l using (tenant_id, webhook_id, replay)
@@ -225,7 +240,8 @@ order by b.tenant_id, b.webhook_id, b.replay, b.position
 -- name: settle
 -- What came of attempts, many at once. Of a lane that is another's by now an attempt is
 -- recorded as late and changes nothing else. Saying the same twice changes nothing: after
--- a lost connection the worker simply says it again.
+-- a lost connection the worker simply says it again. For that a row must still be in the
+-- very attempt that is settled: it may have been asked for by hand in between.
 with done as materialized (
     select * from unnest(
         %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[],
@@ -275,6 +291,7 @@ waiting as (
     where j.ours and j.state = 'retrying' and o.tenant_id = j.tenant_id
         and o.webhook_id = j.webhook_id and o.replay = j.replay
         and o.position = j.position
+        and o.next_attempt_at is null and greatest(o.attempts, 1) = j.number
 ),
 finished as (
     delete from owed o
@@ -282,6 +299,7 @@ finished as (
     where j.ours and j.state <> 'retrying' and o.tenant_id = j.tenant_id
         and o.webhook_id = j.webhook_id and o.replay = j.replay
         and o.position = j.position
+        and o.next_attempt_at is null and greatest(o.attempts, 1) = j.number
     returning o.tenant_id, o.webhook_id, o.replay, o.position, o.sequence
 )
 insert into results (

@@ -24,6 +24,8 @@ from workers.embedded.files import EmbeddedUnavailable, Folder
 
 SETTINGS = {  # over the defaults of Postgres: fsync and its kin stay on
     "listen_addresses": port.HOST,
+    # A refused command would be logged with its values, sealed secrets among them.
+    "log_min_error_statement": "panic",
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",

@@ -89,35 +89,49 @@ class Dispatcher:
         lanes = self._lanes.next(min(LANES_AT_ONCE, free)) if free > 0 else []
         if not lanes:
             return False
-        share = max(1, free // len(lanes))
         now = time.monotonic()
         due = [lane for lane in lanes if lane.is_due(now)]
-        begun = await self._begin("due_attempts", due, share) if due else 0
+        begun = await self._begin("due_attempts", due)
         new = [lane for lane in lanes if lane.has_new and lane.room]
+        new = new[: max(0, self._slots - len(self._tasks))]
         for lane in new:
             lane.has_new = False  # before looking: a hint that comes meanwhile stays
-        begun += await self._begin("first_attempts", new, share) if new else 0
+        begun += await self._begin("first_attempts", new)
+        for lane in lanes:
+            self._lanes.line_up(lane)
         return begun > 0
 
-    async def _begin(self, query: str, lanes: Sequence[Lane], share: int) -> int:
+    async def _begin(self, query: str, lanes: Sequence[Lane]) -> int:
+        if not lanes:
+            return 0
+        # The free slots are shared out anew each time: retries may have taken some.
+        share = max(1, (self._slots - len(self._tasks)) // len(lanes))
         rooms = {lane.key: min(lane.room, share) for lane in lanes}
         params: dict[str, Any] = key_params(rooms) | {
             "epochs": [lane.epoch for lane in lanes],
             "rooms": list(rooms.values()),
         }
+        for lane in lanes:
+            lane.is_asking = True
         try:
             rows: list[Due] = await self._link.rows(QUERIES[query], params)
         except postgres.AWAY:
             self._doubt(lanes)
             raise
+        finally:
+            for lane in lanes:
+                lane.is_asking = False
         if rows:
             first = query == "first_attempts"
             failpoint("lanes.begun" if first else "lanes.begun_again")
         counts: defaultdict[LaneKey, int] = defaultdict(int)
+        by_key = {lane.key: lane for lane in lanes}
         for row in rows:
-            key = LaneKey(row.tenant_id, row.webhook_id, row.replay)
-            counts[key] += 1
-            if lane := self._lanes.get(key):
+            lane = by_key[LaneKey(row.tenant_id, row.webhook_id, row.replay)]
+            counts[lane.key] += 1
+            # A lane that was lost meanwhile, and perhaps taken again under another epoch,
+            # has had its begun rows recovered: they are not ours to send.
+            if not lane.is_lost:
                 self._start(lane, row)
         await self._note(query, lanes, rooms, counts)
         return len(rows)
@@ -138,8 +152,6 @@ class Dispatcher:
                 lane.has_new = True
         if query == "due_attempts":
             await refresh(self._link, self._lanes, emptied)
-        for lane in lanes:
-            self._lanes.line_up(lane)
 
     def _doubt(self, lanes: Sequence[Lane]) -> None:
         """The statement's fate is unknown: it may have begun rows we never heard of."""
@@ -158,8 +170,19 @@ class Dispatcher:
             return
         keys = key_params(lane.key for lane in quiet)
         epochs = {"epochs": [lane.epoch for lane in quiet]}
-        await self._link.rows(QUERIES["recover"], keys | epochs)
-        await refresh(self._link, self._lanes, quiet)
+        rows = await self._link.rows(QUERIES["begin_anew"], keys | epochs)
+        anew = {LaneKey(r.tenant_id, r.webhook_id, r.replay): r.epoch for r in rows}
+        for lane in quiet:
+            if lane.key in anew:
+                lane.epoch = anew[lane.key]
+            elif not lane.is_lost:  # not under our epoch any more: the keeper finds out
+                self._lanes.remove(lane)
+        ours = [lane for lane in quiet if not lane.is_lost]
+        epochs = {"epochs": [lane.epoch for lane in ours]}
+        await self._link.rows(
+            QUERIES["recover"], key_params(lane.key for lane in ours) | epochs
+        )
+        await refresh(self._link, self._lanes, ours)
         for lane in quiet:
             self._doubtful.discard(lane)
             lane.is_doubtful, lane.has_new = False, True
@@ -170,16 +193,23 @@ class Dispatcher:
         lane.max_in_flight = due.max_in_flight
         task = asyncio.create_task(self._deliver(lane, due))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("delivery_defect", exc_info=error)
 
     async def _deliver(self, lane: Lane, due: Due) -> None:
         """One attempt: compose, send, hand to the settler."""
         try:
             request = message.compose(due, self._vault)
         except VaultError:
-            # Without its secret nothing may leave; the row stays where a takeover, or the
-            # right key and a restart, will find it.
+            # Without its secret nothing may leave, so nothing more begins here. The row
+            # stays as begun: with the right key, a restart finds it and goes on.
             log.exception("secret_unavailable", webhook=str(due.webhook_id))
+            lane.is_active = False
+            lane.in_flight -= 1
             return
         if not await self._may_send(lane):
             return

@@ -10,13 +10,12 @@ the lanes, requests begun under the lease have had the other half to come back.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from domain import clock, ids
+from domain import ids
 from domain.webhooks import subscription
 from projections import postgres, waiting
 from projections.failpoint import failpoint
@@ -130,7 +129,10 @@ class Keeper:
 
     async def _share(self) -> None:
         """Take lanes nobody owns; with other workers about, no more than our part."""
-        [row] = await self._link.rows(QUERIES["shares"])
+        [row] = await self._link.rows(QUERIES["shares"], {"owner": self._owner})
+        if row.own != len(self._lanes):
+            self._is_unsure = True
+            return
         part = -(-row.lanes // max(1, row.workers))
         excess = len(self._lanes) - part
         if excess > 0:
@@ -139,7 +141,7 @@ class Keeper:
             await self._take(-excess)
 
     async def _give_back(self, count: int) -> None:
-        idle = [lane for lane in self._lanes if not lane.in_flight][:count]
+        idle = [lane for lane in self._lanes if lane.is_idle][:count]
         for lane in idle:
             self._lanes.remove(lane)
         params = key_params(lane.key for lane in idle)
@@ -173,7 +175,11 @@ class Keeper:
         """After a lost connection: lanes that were given to us and pokes that were taken
         without our hearing of it. Adopt the ones, look at everything for the others."""
         rows = await self._link.rows(QUERIES["owned"], {"owner": self._owner})
-        unheard = [lane for lane in _lanes(rows) if self._lanes.get(lane.key) is None]
+        owned = {(lane.key, lane.epoch): lane for lane in _lanes(rows)}
+        for lane in self._lanes:
+            if (lane.key, lane.epoch) not in owned:
+                self._lanes.remove(lane)
+        unheard = [lane for lane in owned.values() if self._lanes.get(lane.key) is None]
         await self._recover(unheard)
         await self._adopt(unheard)
         await self._refresh(list(self._lanes))
@@ -239,18 +245,16 @@ async def refresh(link: Link, owned: Lanes, lanes: Sequence[Lane]) -> list[Lane]
     """
     by_key = {lane.key: lane for lane in lanes}
     deleted = []
+    asked = time.monotonic()
     for row in await link.rows(QUERIES["lane_states"], key_params(by_key)):
         lane = by_key[LaneKey(row.tenant_id, row.webhook_id, row.replay)]
         lane.is_active = row.state == "active"
         lane.max_in_flight = row.max_in_flight
-        lane.next_due = None
-        owned.schedule(lane, _monotonic(row.next_attempt_at))
+        # A retry that was settled while we asked is not in the answer: keep it.
+        if lane.next_due is not None and lane.next_due <= asked:
+            lane.next_due = None
+        if row.due_in is not None:
+            owned.schedule(lane, time.monotonic() + row.due_in)
         if row.state == "deleted":
             deleted.append(lane)
     return deleted
-
-
-def _monotonic(moment: datetime | None) -> float | None:
-    if moment is None:
-        return None
-    return time.monotonic() + (moment - clock.now()).total_seconds()

@@ -22,6 +22,7 @@ class Lane:
     is_doubtful: bool = False  # rows may have been begun that we were not told of
     max_in_flight: int = 10
     in_flight: int = 0
+    is_asking: bool = False  # its next rows are on their way from the database
     has_new: bool = True
     next_due: float | None = None
 
@@ -31,6 +32,11 @@ class Lane:
         if self.is_lost or self.is_doubtful or not self.is_active:
             return 0
         return max(0, self.max_in_flight - self.in_flight)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can be given to another worker without a request being lost."""
+        return not self.in_flight and not self.is_asking
 
     def is_due(self, now: float) -> bool:
         """Whether a retry's time has come."""
@@ -110,7 +116,8 @@ class Lanes:
         return chosen
 
     def seconds_to_next(self, longest: float) -> float:
-        """How long nothing will be due."""
+        """How long nothing more will be due; what is due already stands in line."""
+        self._line_up_due()
         if not self._times:
             return longest
         return min(longest, max(0.0, self._times[0][0] - time.monotonic()))
