@@ -5,6 +5,8 @@ and databases). Nothing is started for tests that do not ask.
 """
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -17,6 +19,11 @@ from projections.log.appender import Appender
 from projections.log.recorder import environment
 from tests.support import postgres
 from workers.embedded import lease
+
+# A suite that runs in the background of a script has SIGINT ignored, and what it starts
+# inherits that: Ctrl-C could not be tested.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FOLDER = Path(__file__).parents[1] / ".daybook-tests"
 
