@@ -42,6 +42,11 @@ from projections.sql import Queries
 
 QUERIES = Queries("projections.log")
 SETTLE_SECONDS = 5.0
+# After a group of several, their callers come again together: going on at once would split
+# them in two halves for ever, each waiting while the other is appended. This pause brings
+# 64 callers from 32 to 52 events a group and 6 % more a second; a caller alone never meets
+# it.
+GATHER_SECONDS = 0.0004
 # The server or the connection is gone, or going: the outcome of a call is not known.
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 # The group's content is at fault: one bad entry must not fail its neighbours.
@@ -110,6 +115,8 @@ class Appender:
                 self._disconnect()
                 outcomes = [OutcomeUnknown() for _ in group]
             _answer(group, outcomes or [Unavailable() for _ in group])
+            if len(group) > 1:
+                time.sleep(GATHER_SECONDS)
         self._disconnect()
 
     def _reach(self, group: list[Request]) -> bool:
