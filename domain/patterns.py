@@ -40,14 +40,6 @@ def matches(patterns: Iterable[str], event_type: str) -> bool:
     return any(_matches(pattern, event_type) for pattern in patterns)
 
 
-def expansions(event_type: str) -> list[str]:
-    """Every pattern that names the type, so that SQL can match with an index join."""
-    words = event_type.split(".")
-    prefixes = [".".join(words[:count]) + ".*" for count in range(1, len(words))]
-    everything = [] if grammar.is_reserved(event_type) else [EVERYTHING]
-    return [event_type, *prefixes, *everything]
-
-
 def stream_matches(patterns: Iterable[str], stream: str) -> bool:
     """Whether any of `patterns` names the stream; `*` names our own `$...` ones too."""
     return any(

@@ -96,7 +96,7 @@ class Receiver:
             await self._runner.cleanup()
             self._runner = None
 
-    def fail_next(self, type: str, times: int) -> None:  # noqa: A002 - the API's word
+    def fail_next(self, type: str, times: int) -> None:
         """Answer 500 to `times` more verified arrivals of `type`."""
         self._failures[type] += times
 

@@ -39,7 +39,7 @@ class ApiKey(Aggregate):
     @event("Created", topic="daybook.key.created")
     def __init__(
         self,
-        id: str,  # noqa: A002
+        id: str,
         name: str,
         scopes: list[str],
         expires_at: str | None,

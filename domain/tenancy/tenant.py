@@ -25,7 +25,7 @@ class Tenant(Aggregate):
     TOPIC = "daybook/tenant"
 
     @event("Created", topic="daybook.tenant.created")
-    def __init__(self, id: str, name: str, external_id: str | None) -> None:  # noqa: A002
+    def __init__(self, id: str, name: str, external_id: str | None) -> None:
         self.name = name
         self.external_id = external_id
 

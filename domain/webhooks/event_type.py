@@ -45,8 +45,8 @@ class EventType(Aggregate):
     @event("Created", topic="daybook.event_type.declared")
     def __init__(
         self,
-        id: str,  # noqa: A002
-        type: str,  # noqa: A002
+        id: str,
+        type: str,
         description: str | None,
         example: dict[str, Any] | None,
         deprecated: bool,
@@ -68,7 +68,7 @@ class EventType(Aggregate):
     @event(Redeclared)
     def _redeclare(
         self,
-        type: str,  # noqa: A002
+        type: str,
         description: str | None,
         example: dict[str, Any] | None,
         deprecated: bool,

@@ -36,7 +36,7 @@ class Subscription(Aggregate):
     TOPIC = "daybook/webhook"
 
     @event("Created", topic="daybook.webhook.created")
-    def __init__(self, id: str, settings: dict[str, Any]) -> None:  # noqa: A002
+    def __init__(self, id: str, settings: dict[str, Any]) -> None:
         self.settings = settings
         self.is_enabled = True
         self.is_deleted = False

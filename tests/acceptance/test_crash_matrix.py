@@ -10,6 +10,7 @@ REPRESENTATIVE = [
     Case("command.called", "postgres", "api"),
     Case("handoff.owed", "postgres", "worker"),
     Case("lanes.begun", "process", "worker"),
+    Case("lanes.taken", "nobody", "worker"),
     Case("rebuild.switch", "process", "worker"),
 ]
 

@@ -30,11 +30,6 @@ class Database:
             self.url, report=lambda m: report(f"migrating: {m.version} {m.name}")
         )
 
-    @property
-    def is_embedded(self) -> bool:
-        """Whether it is ours to keep alive."""
-        return self._lease is not None
-
     def revive(self) -> None:
         """Start the embedded server again if it was lost; does nothing otherwise."""
         if self._lease is not None:

@@ -23,7 +23,6 @@ class Keys(Struct, kw_only=True):
     tenant_id: str | None = None
     api_key: str | None = None
     webhook_id: str | None = None
-    seen_position: int = 0
 
 
 class Dev(Struct, kw_only=True):
