@@ -25,7 +25,6 @@ from projections.health import Checkpoint
 from projections.schema_version import SCHEMA_VERSION
 
 VERSION = version("daybook")
-STUCK_SECONDS = 30.0
 _PATIENCE_SECONDS = 2.0  # with the database, before it counts as away
 _STATM = Path("/proc/self/statm")
 
@@ -61,7 +60,7 @@ def _answer(
     checkpoints: list[Checkpoint] | None,
 ) -> Answer:
     status = "ready"
-    if any(map(_is_stuck, checkpoints or ())):
+    if any(one.is_stuck for one in checkpoints or ()):
         status = "behind"
     if any(check["status"] != "ok" for check in checks.values()):
         status = "unready"
@@ -114,12 +113,8 @@ def _resident_mb() -> int:
     return pages * resource.getpagesize() // 2**20
 
 
-def _is_stuck(one: Checkpoint) -> bool:
-    return one.stuck_seconds > STUCK_SECONDS
-
-
 def _state(one: Checkpoint) -> str:
-    return "stuck" if one.state == "running" and _is_stuck(one) else one.state
+    return "stuck" if one.state == "running" and one.is_stuck else one.state
 
 
 def _shown(one: Checkpoint) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from projections.postgres import Connection
 from projections.sql import Queries
 
 QUERIES = Queries("projections", "health.sql")
+# Behind and not moved for so long is a stall, for /health/system and the doctor alike.
+STUCK_SECONDS = 30.0
 
 
 class Checkpoint(NamedTuple):
@@ -24,6 +26,11 @@ class Checkpoint(NamedTuple):
     seconds_since_advance: float
     stuck_seconds: float
     error: str | None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it has had something to do, and has not moved, for too long."""
+        return self.stuck_seconds > STUCK_SECONDS
 
 
 async def schema_version(connection: Connection) -> str:

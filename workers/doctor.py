@@ -12,7 +12,6 @@ from projections.postgres import Link
 from projections.sql import Queries
 
 QUERIES = Queries("workers", "doctor.sql")
-BEHIND_SECONDS = 30.0  # behind and not moving for so long is a stall
 
 
 class Finding(NamedTuple):
@@ -57,8 +56,8 @@ async def _inside(url: str) -> list[Finding]:
         findings += [_projection(one) for one in found]
         [workers] = await link.rows(QUERIES["workers"])
         findings.append(_workers(workers))
-        [queue] = await link.rows(QUERIES["queue"])
-        findings.append(_queue(queue))
+        [owed] = await link.rows(QUERIES["owed"])
+        findings.append(_owed(owed))
         [server] = await link.rows(QUERIES["server"])
         findings.append(_connections(server))
     finally:
@@ -89,7 +88,7 @@ def _projection(one: Checkpoint) -> Finding:
         case "stopped":
             detail = f"stopped, {lag}: {one.error}. See `daybook projections errors`"
             return Finding(False, what, detail)
-    if one.stuck_seconds > BEHIND_SECONDS:
+    if one.is_stuck:
         return Finding(False, what, f"{lag}: is `daybook work` running?")
     return Finding(True, what, lag if one.lag_events else "up to date")
 
@@ -100,7 +99,7 @@ def _workers(row: Any) -> Finding:
     return Finding(True, "workers", f"{row.workers} alive, {row.orphans} lanes unowned")
 
 
-def _queue(row: Any) -> Finding:
+def _owed(row: Any) -> Finding:
     detail = f"{row.owed} owed, {row.retrying} of them wait for a retry"
     return Finding(True, "deliveries", detail)
 

@@ -5,7 +5,7 @@ select (select count(*) from owners where lease_until > clock_timestamp()) as wo
         select from owners o
         where o.owner = l.owner and o.lease_until > clock_timestamp())) as orphans
 
--- name: queue
+-- name: owed
 -- What is still to be delivered.
 select count(*) as owed, count(*) filter (where next_attempt_at is not null) as retrying
 from owed

@@ -6,7 +6,6 @@ verify in earnest; its answer goes back as the receiver's.
 """
 
 import asyncio
-import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from aiohttp import web
 
 from workers.client import Api
 from workers.serve import listen
+from workers.stopping import on_signals
 
 HOST = "127.0.0.1"
 DROPPED = frozenset({"host", "content-length", "connection", "transfer-encoding"})
@@ -49,8 +49,7 @@ class Forwarder:
 async def run(api: Api, target: str, event_types: Sequence[str]) -> None:
     """Forward until Ctrl-C; the webhook is deleted at the end."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_signals(stop.set)
     forwarder = Forwarder(target)
     application = web.Application()
     application.router.add_post("/", forwarder.forward)

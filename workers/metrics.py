@@ -50,6 +50,6 @@ class Metrics:
 
     async def _look(self) -> None:
         checkpoints = await health.checkpoints(await self._link.connection())
-        [queue] = await self._link.rows(QUERIES["queue"])
+        [row] = await self._link.rows(QUERIES["owed"])
         telemetry.show_projections(checkpoints)
-        telemetry.show_owed(queue.owed, queue.retrying)
+        telemetry.show_owed(row.owed, row.retrying)

@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 import os
 import shlex
-import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from workers.dev.session import Session
 from workers.metrics import Metrics
 from workers.receiver import Receiver
 from workers.settings import WorkerSettings
+from workers.stopping import on_signals
 from workers.worker import Worker
 
 
@@ -153,13 +153,6 @@ def database_url() -> str:
     if not os.environ.get("DAYBOOK_DATABASE_URL") and running is not None:
         return running.database_url
     return settings.read(DatabaseSettings, os.environ).database_url
-
-
-def on_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` on Ctrl-C and SIGTERM."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
 
 
 def run(what: Coroutine[Any, Any, None]) -> None:

@@ -7,7 +7,6 @@ Ctrl-C ends everything, and there is nothing to clean up after a kill.
 
 import asyncio
 import os
-import signal
 import socket
 import time
 from collections.abc import Coroutine
@@ -22,6 +21,7 @@ from workers.dev.screen import Screen
 from workers.receiver import Arrival, Receiver
 from workers.serve import Server, listen, server
 from workers.settings import WorkerSettings
+from workers.stopping import on_signals
 from workers.worker import Worker
 
 HOST = "127.0.0.1"
@@ -44,9 +44,7 @@ class Session:
 
     async def run(self) -> None:
         """Run until Ctrl-C or SIGTERM."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop.set)
+        on_signals(self._stop.set)
         self._folder.mkdir(parents=True, exist_ok=True)
         database = await asyncio.to_thread(Database, self._folder, self._screen.step)
         try:
