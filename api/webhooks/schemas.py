@@ -91,7 +91,7 @@ class Webhook(Struct, kw_only=True):
     format: Literal["standard"]
     signing: list[str]
     headers: dict[str, str]
-    retry: str
+    retry: str | dict[str, Any]
     timeout_seconds: int
     rate_per_second: float | None
     max_in_flight: int

@@ -6,8 +6,8 @@ from typing import Any
 from api import reading
 from api.webhooks.schemas import WebhookSettings
 from domain.errors import Fault, Invalid
-from domain.webhooks import subscription
-from domain.webhooks.subscription import Settings
+from domain.webhooks import settings as rules
+from domain.webhooks.settings import Settings
 from projections.webhooks import views
 
 _NAMES = WebhookSettings.__struct_fields__
@@ -39,7 +39,7 @@ def read(
         if name not in chosen and name not in wrong
     ]
     settings = Settings(**{**_PLACEHOLDERS, **chosen})
-    faults += subscription.check(settings, development=development)
+    faults += rules.check(settings, development=development)
     if faults:
         raise Invalid([_own_schedule(raw, fault) for fault in faults])
     return settings

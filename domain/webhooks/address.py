@@ -8,8 +8,12 @@ resolves to, and the sender connects to exactly the address that was judged.
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Sequence
+
+from domain.errors import Fault
 
 LONGEST_URL = 2048
+MOST_NETWORKS = 20
 HTTPS_PORTS = frozenset({443})
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -78,6 +82,32 @@ def check_url(
     )
 
 
+def check_networks(
+    networks: Sequence[str] | None, pointer: str = "#/networks"
+) -> list[Fault]:
+    """The faults of the blocks in which a webhook's host must lie; None: anywhere."""
+    if networks is None:
+        return []
+    if not 1 <= len(networks) <= MOST_NETWORKS:
+        detail = f"a list of 1 to {MOST_NETWORKS} blocks, or null"
+        return [Fault(pointer, "invalid", detail)]
+    detail = (
+        "a block like 203.0.113.0/24 or 2001:db8::/32, no bit set behind its prefix"
+    )
+    return [
+        Fault(f"{pointer}/{index}", "invalid", detail)
+        for index, text in enumerate(networks)
+        if not _is_block(text)
+    ]
+
+
+def is_within(ip: str, networks: Sequence[str]) -> bool:
+    """Whether this resolved address lies in one of the blocks, once unwrapped."""
+    address = ipaddress.ip_address(ip)
+    address = _embedded(address) or address
+    return any(address in ipaddress.ip_network(block) for block in networks)
+
+
 def is_public_unicast(ip: str) -> bool:
     """Whether `ip`, once unwrapped, is one machine's address on the public internet."""
     return judge(ip, development=False) is None
@@ -96,6 +126,13 @@ def judge(ip: str, *, development: bool) -> str | None:
         return None
     address = _embedded(address) or address
     return None if _is_public(address) else "not a public unicast address"
+
+
+def _is_block(text: str) -> bool:
+    try:
+        return "/" in text and ipaddress.ip_network(text) is not None
+    except ValueError:
+        return False
 
 
 def _has_hidden_characters(url: str) -> bool:

@@ -9,8 +9,10 @@ from domain.application import Log
 from domain.errors import Invalid, NotFound
 from domain.log.entry import Context
 from domain.webhooks import event_type, subscription
+from domain.webhooks import settings as rules
 from domain.webhooks.event_type import EventType
-from domain.webhooks.subscription import DisabledReason, Settings, Subscription
+from domain.webhooks.settings import Settings
+from domain.webhooks.subscription import DisabledReason, Subscription
 
 
 def create(
@@ -112,5 +114,5 @@ def load(log: Log, tenant_id: UUID, webhook_id: UUID) -> Subscription:
 
 
 def _check(settings: Settings, development: bool) -> None:
-    if faults := subscription.check(settings, development=development):
+    if faults := rules.check(settings, development=development):
         raise Invalid(faults)

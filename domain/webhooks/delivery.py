@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 import msgspec
 
-from domain.webhooks import retry
+from domain.webhooks.retry import Policy
 
 State = Literal["pending", "sending", "succeeded", "retrying", "dead", "cancelled"]
 AttemptError = Literal[
@@ -79,24 +79,32 @@ def decide(
     *,
     status_code: int | None,
     error: AttemptError | None,
-    preset: str,
+    policy: Policy,
     jitter: float,
+    age_seconds: float = 0.0,
     retry_after_seconds: float | None = None,
 ) -> Decision:
-    """What follows from attempt number `attempt_number` (from 1)."""
+    """What follows from attempt number `attempt_number` (from 1).
+
+    `age_seconds` is the delivery's: a policy may give up by it.
+    """
     result = outcome(status_code, error)
     if result == "succeeded":
         return Succeeded()
     if result == "gone":
         return Dead(disable=True)
-    delay = retry.next_delay(
-        preset, attempt_number, jitter=jitter, retry_after=retry_after_seconds
-    )
-    if delay is None:
-        return Dead(disable=False)
     # Losing a worker says nothing about the receiver, so nobody waits for it; the
     # attempt counts, so a delivery that kills its worker does not come back for ever.
-    return Retry(0.0 if result == "unknown" else delay)
+    if result == "unknown":
+        ends = attempt_number >= policy.attempts or policy.expires(age_seconds)
+        return Dead(disable=False) if ends else Retry(0.0)
+    delay = policy.next_delay(
+        attempt_number,
+        jitter=jitter,
+        age=age_seconds,
+        retry_after=retry_after_seconds,
+    )
+    return Dead(disable=False) if delay is None else Retry(delay)
 
 
 def state_after(decision: Decision) -> State:

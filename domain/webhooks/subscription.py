@@ -5,29 +5,35 @@ from uuid import UUID
 
 import msgspec
 from eventsourcing.domain import event
-from msgspec import Struct
 
-from domain import grammar, ids, model, patterns
-from domain.errors import Fault
+from domain import ids, model
 from domain.model import Aggregate
-from domain.webhooks import address, retry
+from domain.webhooks.settings import Settings
 
 DisabledReason = Literal["manual", "gone", "failures"]
 
 MOST_WEBHOOKS = 100  # a tenant
 
+# What version 1 of the settings did not have, with the value it behaved like. Written out:
+# the defaults of today's Settings may change, the meaning of old events may not.
+_NEW_IN_2: dict[str, Any] = {
+    "streams": ["*"],
+    "filter": None,
+    "header_names": [],
+    "headers_version": 0,
+    "format": "standard",
+    "signing": ["v1"],
+    "rate_per_second": None,
+    "ordering": "none",
+    "on_dead": "continue",
+    "disable_after": {"failures": 10, "over_seconds": 86_400},
+    "keep_response": False,
+    "networks": None,
+}
 
-class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a tenant sets; left out means its default."""
 
-    url: str
-    event_types: list[str]
-    name: str | None = None
-    description: str | None = None
-    retry: str = retry.DEFAULT
-    timeout_seconds: int = 15
-    max_in_flight: int = 10
-    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+def _settings_of_2(state: dict[str, Any]) -> None:
+    state["settings"] = state["settings"] | _NEW_IN_2
 
 
 class Subscription(Aggregate):
@@ -35,7 +41,33 @@ class Subscription(Aggregate):
 
     TOPIC = "daybook/webhook"
 
-    @event("Created", topic="daybook.webhook.created")
+    class Created(Aggregate.Created):
+        """It begins, with these settings."""
+
+        TOPIC = "daybook.webhook.created"
+        class_version = 2
+
+        settings: dict[str, Any]
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 had fewer settings."""
+            _settings_of_2(state)
+
+    class Configured(Aggregate.Event):
+        """Its settings are replaced by these."""
+
+        TOPIC = "daybook.webhook.updated"
+        class_version = 2
+
+        settings: dict[str, Any]
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 had fewer settings."""
+            _settings_of_2(state)
+
+    @event(Created)
     def __init__(self, id: str, settings: dict[str, Any]) -> None:
         self.settings = settings
         self.is_enabled = True
@@ -47,7 +79,7 @@ class Subscription(Aggregate):
         if plain != self.settings:
             self._configure(plain)
 
-    @event("Updated", topic="daybook.webhook.updated")
+    @event(Configured)
     def _configure(self, settings: dict[str, Any]) -> None:
         self.settings = settings
 
@@ -87,34 +119,3 @@ def originator_id(tenant_id: UUID, webhook_id: UUID) -> str:
 def stream(webhook_id: UUID) -> str:
     """The stream of a webhook within its tenant's log."""
     return f"$webhook/{ids.encode('wh', webhook_id)}"
-
-
-def check(settings: Settings, *, development: bool) -> list[Fault]:
-    """What is wrong with the settings, each fault with its place."""
-    faults: list[Fault] = []
-    if reason := address.check_url(settings.url, development=development):
-        faults.append(Fault("#/url", "url_refused", reason))
-    faults += patterns.check(settings.event_types)
-    faults += _check_names(settings)
-    if settings.retry not in retry.PRESETS:
-        known = ", ".join(retry.PRESETS)
-        faults.append(Fault("#/retry", "invalid", f"one of: {known}"))
-    faults += _check_range("#/timeout_seconds", settings.timeout_seconds, 1, 30)
-    faults += _check_range("#/max_in_flight", settings.max_in_flight, 1, 50)
-    faults += grammar.check_metadata(msgspec.json.encode(settings.metadata))
-    return faults
-
-
-def _check_names(settings: Settings) -> list[Fault]:
-    faults: list[Fault] = []
-    if settings.name is not None:
-        faults += grammar.check_name(settings.name)
-    if settings.description is not None:
-        faults += grammar.check_description(settings.description)
-    return faults
-
-
-def _check_range(pointer: str, value: int, low: int, high: int) -> list[Fault]:
-    if low <= value <= high:
-        return []
-    return [Fault(pointer, "invalid", f"from {low} to {high}")]

@@ -47,12 +47,15 @@ def _params(event: Posting) -> dict[str, Any]:
 
 def _settings(event: Posting) -> dict[str, Any]:
     settings: dict[str, Any] = event.data["settings"]
-    chosen = patterns.normalise(settings["event_types"])
-    return (
-        _params(event)
-        | settings
-        | {"metadata": Jsonb(settings["metadata"]), "patterns": chosen}
-    )
+    after: dict[str, Any] = settings["disable_after"]
+    chosen = settings["filter"]
+    others = {
+        "filter": None if chosen is None else Jsonb(chosen),
+        "retry": Jsonb(settings["retry"]),
+        "metadata": Jsonb(settings["metadata"]),
+        "patterns": patterns.normalise(settings["event_types"]),
+    }
+    return _params(event) | settings | after | others
 
 
 def _statements(params: dict[str, Any], *names: str) -> list[Statement]:
@@ -66,13 +69,14 @@ def _created(event: Posting) -> list[Statement]:
         "require_room",
         "insert_lane",
         "insert_sequence",
+        "insert_version",
         "open_ranges",
     )
     return _statements(params, *names)
 
 
 def _updated(event: Posting) -> list[Statement]:
-    names = ("update_webhook", "close_ranges", "open_ranges", "poke")
+    names = ("update_webhook", "close_ranges", "insert_version", "open_ranges", "poke")
     return _statements(_settings(event), *names)
 
 

@@ -1,12 +1,17 @@
 -- name: insert_webhook
 -- A webhook begins. The log's lock is held, so number and limit are counted exactly.
 insert into webhooks (
-    tenant_id, webhook_id, number, url, name, description, event_types, retry,
-    timeout_seconds, max_in_flight, metadata, state, version, created_by, created_at,
-    updated_at)
+    tenant_id, webhook_id, number, url, name, description, event_types, streams, filter,
+    header_names, headers_version, format, signing, retry, timeout_seconds,
+    rate_per_second, max_in_flight, ordering, on_dead, disable_failures,
+    disable_over_seconds, keep_response, networks, metadata, state, version, created_by,
+    created_at, updated_at)
 select %(tenant_id)s, %(webhook_id)s, coalesce(max(number), 0) + 1, %(url)s, %(name)s,
-    %(description)s, %(event_types)s, %(retry)s, %(timeout_seconds)s, %(max_in_flight)s,
-    %(metadata)s, 'active', %(version)s, %(actor)s, %(at)s, %(at)s
+    %(description)s, %(event_types)s, %(streams)s, %(filter)s, %(header_names)s,
+    %(headers_version)s, %(format)s, %(signing)s, %(retry)s, %(timeout_seconds)s,
+    %(rate_per_second)s, %(max_in_flight)s, %(ordering)s, %(on_dead)s, %(failures)s,
+    %(over_seconds)s, %(keep_response)s, %(networks)s, %(metadata)s, 'active',
+    %(version)s, %(actor)s, %(at)s, %(at)s
 from webhooks where tenant_id = %(tenant_id)s
 
 -- name: require_room
@@ -33,8 +38,13 @@ values (%(tenant_id)s, %(webhook_id)s, %(version)s, %(key_id)s, %(sealed)s)
 -- Its settings change.
 update webhooks
 set url = %(url)s, name = %(name)s, description = %(description)s,
-    event_types = %(event_types)s, retry = %(retry)s,
-    timeout_seconds = %(timeout_seconds)s, max_in_flight = %(max_in_flight)s,
+    event_types = %(event_types)s, streams = %(streams)s, filter = %(filter)s,
+    header_names = %(header_names)s, headers_version = %(headers_version)s,
+    format = %(format)s, signing = %(signing)s, retry = %(retry)s,
+    timeout_seconds = %(timeout_seconds)s, rate_per_second = %(rate_per_second)s,
+    max_in_flight = %(max_in_flight)s, ordering = %(ordering)s, on_dead = %(on_dead)s,
+    disable_failures = %(failures)s, disable_over_seconds = %(over_seconds)s,
+    keep_response = %(keep_response)s, networks = %(networks)s,
     metadata = %(metadata)s, version = %(version)s, updated_at = %(at)s
 where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
 
@@ -78,6 +88,11 @@ select e.tenant_id, p.pattern, e.position + 1, 9223372036854775807, %(webhook_id
     %(version)s, e.stream
 from events e cross join unnest(%(patterns)s::text[]) as p (pattern)
 where e.tenant_id = %(tenant_id)s and e.event_id = %(event_id)s
+
+-- name: insert_version
+-- What this version chooses events by beside their types, and the form they are sent in.
+insert into webhook_versions (tenant_id, webhook_id, version, streams, filter, format)
+values (%(tenant_id)s, %(webhook_id)s, %(version)s, %(streams)s, %(filter)s, %(format)s)
 
 -- name: poke
 -- Tell the lane's owner to look again.

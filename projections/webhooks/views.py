@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from domain.webhooks.settings import Format, OnDead, Ordering, Scheme
 from domain.webhooks.subscription import DisabledReason
 from projections import postgres, rows
 from projections.postgres import Connection
@@ -21,9 +22,22 @@ class Webhook(NamedTuple):
     name: str | None
     description: str | None
     event_types: list[str]
-    retry: str
+    streams: list[str]
+    filter: dict[str, Any] | None
+    header_names: list[str]
+    headers_version: int
+    format: Format
+    signing: list[Scheme]
+    retry: str | dict[str, Any]
     timeout_seconds: int
+    rate_per_second: float | None
     max_in_flight: int
+    ordering: Ordering
+    on_dead: OnDead
+    disable_failures: int
+    disable_over_seconds: int
+    keep_response: bool
+    networks: list[str] | None
     metadata: dict[str, Any]
     state: str
     disabled_at: datetime | None

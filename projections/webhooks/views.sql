@@ -1,9 +1,11 @@
 -- name: webhook
 -- A webhook as it is now; a deleted one is an absent one.
-select w.webhook_id, w.number, w.url, w.name, w.description, w.event_types, w.retry,
-    w.timeout_seconds, w.max_in_flight, w.metadata, w.state, w.disabled_at,
-    w.disabled_reason, w.disabled_position, w.version, w.created_by, w.created_at,
-    w.updated_at, l.failing_since is not null as is_failing
+select w.webhook_id, w.number, w.url, w.name, w.description, w.event_types, w.streams,
+    w.filter, w.header_names, w.headers_version, w.format, w.signing, w.retry,
+    w.timeout_seconds, w.rate_per_second, w.max_in_flight, w.ordering, w.on_dead,
+    w.disable_failures, w.disable_over_seconds, w.keep_response, w.networks, w.metadata,
+    w.state, w.disabled_at, w.disabled_reason, w.disabled_position, w.version,
+    w.created_by, w.created_at, w.updated_at, l.failing_since is not null as is_failing
 from webhooks w
 left join lanes l on l.tenant_id = w.tenant_id and l.webhook_id = w.webhook_id
     and l.replay = 0
@@ -12,10 +14,12 @@ where w.tenant_id = %(tenant_id)s and w.webhook_id = %(webhook_id)s
 
 -- name: webhooks
 -- A page of webhooks, oldest first: numbers rise in the order of creation.
-select w.webhook_id, w.number, w.url, w.name, w.description, w.event_types, w.retry,
-    w.timeout_seconds, w.max_in_flight, w.metadata, w.state, w.disabled_at,
-    w.disabled_reason, w.disabled_position, w.version, w.created_by, w.created_at,
-    w.updated_at, l.failing_since is not null as is_failing
+select w.webhook_id, w.number, w.url, w.name, w.description, w.event_types, w.streams,
+    w.filter, w.header_names, w.headers_version, w.format, w.signing, w.retry,
+    w.timeout_seconds, w.rate_per_second, w.max_in_flight, w.ordering, w.on_dead,
+    w.disable_failures, w.disable_over_seconds, w.keep_response, w.networks, w.metadata,
+    w.state, w.disabled_at, w.disabled_reason, w.disabled_position, w.version,
+    w.created_by, w.created_at, w.updated_at, l.failing_since is not null as is_failing
 from webhooks w
 left join lanes l on l.tenant_id = w.tenant_id and l.webhook_id = w.webhook_id
     and l.replay = 0
@@ -26,10 +30,12 @@ limit %(limit)s
 
 -- name: webhooks_before
 -- The page before, nearest first.
-select w.webhook_id, w.number, w.url, w.name, w.description, w.event_types, w.retry,
-    w.timeout_seconds, w.max_in_flight, w.metadata, w.state, w.disabled_at,
-    w.disabled_reason, w.disabled_position, w.version, w.created_by, w.created_at,
-    w.updated_at, l.failing_since is not null as is_failing
+select w.webhook_id, w.number, w.url, w.name, w.description, w.event_types, w.streams,
+    w.filter, w.header_names, w.headers_version, w.format, w.signing, w.retry,
+    w.timeout_seconds, w.rate_per_second, w.max_in_flight, w.ordering, w.on_dead,
+    w.disable_failures, w.disable_over_seconds, w.keep_response, w.networks, w.metadata,
+    w.state, w.disabled_at, w.disabled_reason, w.disabled_position, w.version,
+    w.created_by, w.created_at, w.updated_at, l.failing_since is not null as is_failing
 from webhooks w
 left join lanes l on l.tenant_id = w.tenant_id and l.webhook_id = w.webhook_id
     and l.replay = 0

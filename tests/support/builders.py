@@ -8,7 +8,7 @@ from domain.application import Log
 from domain.log.entry import OPERATOR, Context, Entry
 from domain.tenancy import commands as tenancy
 from domain.webhooks import commands as webhooks
-from domain.webhooks.subscription import Settings
+from domain.webhooks.settings import Settings
 from projections.vault import Vault, webhook_place
 from projections.webhooks.inline import secret_rider
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from eventsourcing.utils import register_topic
 
@@ -26,7 +27,8 @@ from domain.tenancy.api_key import ApiKey
 from domain.tenancy.tenant import Tenant
 from domain.webhooks import event_type, subscription
 from domain.webhooks.event_type import EventType
-from domain.webhooks.subscription import Settings, Subscription
+from domain.webhooks.settings import Settings
+from domain.webhooks.subscription import Subscription
 
 FILE = Path(__file__).with_name("frozen_events.json")
 FROZEN = {
@@ -48,15 +50,26 @@ URL = "https://receiver.example/hook"
 FIRST_SETTINGS = {
     "url": URL,
     "event_types": ["crane.*"],
+    "streams": ["*"],
+    "filter": None,
     "name": "payroll",
     "description": None,
+    "header_names": [],
+    "headers_version": 0,
+    "format": "standard",
+    "signing": ["v1"],
     "retry": "durable",
     "timeout_seconds": 15,
+    "rate_per_second": None,
     "max_in_flight": 10,
+    "ordering": "none",
+    "on_dead": "continue",
+    "disable_after": {"failures": 10, "over_seconds": 86400},
+    "keep_response": False,
+    "networks": None,
     "metadata": {"site": 7},
 }
-NEXT_SETTINGS = {
-    "url": URL,
+NEXT_SETTINGS = FIRST_SETTINGS | {
     "event_types": ["*"],
     "name": None,
     "description": "Everything.",
@@ -122,6 +135,17 @@ OLD = {
         b'{"description":"Looked at closely.","example":{"passed":true},'
         b'"deprecated":true}'
     ),
+    ("daybook.webhook.created", 1): (
+        b'{"settings":{"url":"https://receiver.example/hook",'
+        b'"event_types":["crane.*"],"name":"payroll","description":null,'
+        b'"retry":"durable","timeout_seconds":15,"max_in_flight":10,'
+        b'"metadata":{"site":7}}}'
+    ),
+    ("daybook.webhook.updated", 1): (
+        b'{"settings":{"url":"https://receiver.example/hook",'
+        b'"event_types":["*"],"name":null,"description":"Everything.",'
+        b'"retry":"fast","timeout_seconds":5,"max_in_flight":1,"metadata":{}}}'
+    ),
 }
 
 
@@ -157,7 +181,7 @@ def lived(kind: type[Aggregate]) -> Aggregate:
         declared.describe("Looked at closely.", {"passed": True}, deprecated=True)
         return declared
     webhook = Subscription(id=name, settings=FIRST_SETTINGS)
-    webhook.configure(Settings(**NEXT_SETTINGS))
+    webhook.configure(msgspec.convert(NEXT_SETTINGS, Settings))
     webhook.disable("manual", "on holiday")
     webhook.enable()
     webhook.delete()

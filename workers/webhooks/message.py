@@ -4,25 +4,85 @@ Standard Webhooks 1.0 (https://www.standardwebhooks.com): the id is the event's 
 over all attempts, the timestamp is the attempt's.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
+from typing import Protocol
+from uuid import UUID
 
 from domain import clock, ids
 from domain.ids import DeliveryKey
 from domain.webhooks import body, signing
+from domain.webhooks.settings import Format, Scheme
 from projections.vault import Sealed, Vault, webhook_place
-from projections.webhooks.lanes import Due
+from projections.webhooks import lanes
 from workers.webhooks.sender import Outgoing
 
 USER_AGENT = f"Daybook/{version('daybook')}"
 NO_METADATA = b"{}"
 
 
-def delivery_key(due: Due) -> DeliveryKey:
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A secret to sign with, sealed; it signs until it expires."""
+
+    scheme: Scheme
+    version: int
+    sealed: Sealed
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a lane's requests go and what they carry: the webhook as it is now.
+
+    `keys`: those of the schemes in `signing` that have not expired, newest first.
+    `headers`: the sealed values, with `headers_version`; None: the webhook has none.
+    """
+
+    tenant_id: UUID
+    webhook_id: UUID
+    webhook_number: int
+    webhook_version: int
+    url: str
+    timeout_seconds: float
+    networks: Sequence[str] | None
+    keys: Sequence[Key]
+    headers: Sealed | None
+    headers_version: int
+    replay: int = 0
+    replay_id: str | None = None
+    fresh_ids: bool = False
+
+
+class Due(Protocol):
+    """A delivery whose attempt begins now; `format` is that of the version in force at
+    the event's position (`webhook_versions`). `version` is the event's in its stream."""
+
+    position: int
+    sequence: int | None
+    number: int
+    event_id: str
+    type: str
+    stream: str
+    version: int
+    state: bytes
+    metadata: bytes | None
+    source: str | None
+    subject: str | None
+    correlation_id: str | None
+    causation_id: str | None
+    occurred_at: datetime
+    format: Format
+
+
+def delivery_key(due: lanes.Due) -> DeliveryKey:
     """What the delivery's id names."""
     return DeliveryKey(due.position, due.webhook_number, due.replay)
 
 
-def compose(due: Due, vault: Vault) -> Outgoing:
+def compose(due: lanes.Due, vault: Vault) -> Outgoing:
     """The request of this attempt. Raises VaultError."""
     content = body.standard(
         body.Event(

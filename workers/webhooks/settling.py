@@ -183,7 +183,7 @@ def _decide(done: Done) -> delivery.Decision:
         due.number,
         status_code=answer.status_code,
         error=answer.error,
-        preset=due.retry,
+        policy=retry.policy(due.retry),
         jitter=random.uniform(-1, 1),  # noqa: S311  # spreads load, guards nothing
         retry_after_seconds=_retry_after(answer),
     )

@@ -15,7 +15,7 @@ from domain import ids
 from domain.application import Log
 from domain.log.entry import Context, Entry
 from domain.webhooks import commands
-from domain.webhooks.subscription import Settings
+from domain.webhooks.settings import Settings
 from projections.log.appender import Appender
 from projections.log.recorder import environment
 from projections.log.request_queue import Request

@@ -7,6 +7,7 @@ import pytest
 from domain.webhooks import delivery, retry
 from domain.webhooks.delivery import AttemptError, Dead, Decision, Retry, Succeeded
 
+FAST = retry.policy("fast")
 NO_ANSWER: list[AttemptError] = ["dns", "blocked", "connect", "tls", "timeout", "reset"]
 
 
@@ -20,7 +21,7 @@ def decide(
         number,
         status_code=status_code,
         error=error,
-        preset="fast",
+        policy=FAST,
         jitter=0,
         retry_after_seconds=retry_after,
     )
@@ -55,7 +56,7 @@ def test_an_error_outweighs_a_status() -> None:
 def test_after_the_last_attempt_it_is_dead(
     status_code: int | None, error: AttemptError | None
 ) -> None:
-    last = retry.attempts("fast")
+    last = FAST.attempts
 
     assert decide(last - 1, status_code, error) != Dead(disable=False)
     assert decide(last, status_code, error) == Dead(disable=False)
@@ -72,6 +73,25 @@ def test_gone_is_dead_at_once_and_disables(number: int) -> None:
 def test_retry_after_lengthens_the_delay() -> None:
     assert decide(1, 503, "status", retry_after=30) == Retry(30.0)
     assert decide(3, 503, "status", retry_after=1) == Retry(8.0)
+
+
+def test_what_is_too_old_is_dead() -> None:
+    policy = retry.Policy((10, 10), max_age_seconds=15)
+
+    def after(age: float, status_code: int | None) -> Decision:
+        return delivery.decide(
+            1,
+            status_code=status_code,
+            error=None,
+            policy=policy,
+            jitter=0,
+            age_seconds=age,
+        )
+
+    assert after(5, 500) == Retry(10.0)
+    assert after(6, 500) == Dead(disable=False)
+    assert after(6, None) == Retry(0.0)
+    assert after(16, None) == Dead(disable=False)
 
 
 def test_a_lost_worker_is_not_held_against_the_receiver() -> None:
