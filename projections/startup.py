@@ -3,48 +3,76 @@
 import asyncio
 import time
 
-from projections import postgres
+import structlog
+
+from projections import isolation, postgres
+from projections.postgres import Connection
 from projections.sql import Queries
 
 QUERIES = Queries("projections", "startup.sql")
 OLDEST, NEWEST = 150000, 190000  # server_version_num: Postgres 15 to 18
 WAIT_SECONDS = 60.0
 
+log = structlog.get_logger("daybook.startup")
+
 
 class Refused(RuntimeError):
     """It would not be safe to start; the message says what to change."""
 
 
-async def check(url: str, role: postgres.Role) -> None:
-    """Judge the database as `role` sees it. Raises Refused; one of AWAY."""
-    async with await postgres.connect(url, role, "start-up") as connection:
-        settings = await (await connection.execute(QUERIES["durability"])).fetchall()
-        for row in settings:
-            if row.setting == "off":
-                raise Refused(
-                    f"{row.name} is off: an acknowledged event could be lost. "
-                    f"Set {row.name} = on in the server's configuration."
-                )
-        identity = await postgres.one(connection, QUERIES["identity"])
-        if identity.role != role or identity.is_super or identity.bypasses:
-            raise Refused(f"the connection acts as {identity.role}, not as {role}")
-        if not OLDEST <= identity.version < NEWEST:
-            raise Refused(f"Postgres {identity.version // 10000} is not 15 to 18")
-        open_tables = await (
-            await connection.execute(QUERIES["open_tables"])
-        ).fetchall()
-        if open_tables:
-            names = ", ".join(row.name for row in open_tables)
-            raise Refused(f"no forced row-level security on: {names}")
+async def check(url: str, *roles: postgres.Role) -> None:
+    """Judge the database, and each role as its pool has it. Raises Refused, or AWAY."""
+    for number, role in enumerate(roles):
+        async with await postgres.connect(url, role, "start-up") as connection:
+            await _check_identity(connection, role)
+            if number == 0:  # what follows is the same for all
+                await _check_durability(connection)
+                if found := await isolation.faults(connection):
+                    raise Refused("tenants are not kept apart: " + "; ".join(found))
 
 
-async def wait_and_check(url: str, role: postgres.Role) -> None:
+async def wait_and_check(url: str, *roles: postgres.Role) -> None:
     """The same, once the database answers; it may be starting too. Raises Refused."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            return await check(url, role)
+            await check(url, *roles)
+            return await _warn(url, roles[0])
         except postgres.AWAY as error:
             if time.monotonic() > deadline:
                 raise Refused(f"the database does not answer: {error}") from error
             await asyncio.sleep(0.5)
+
+
+async def telling_settings(connection: Connection) -> list[str]:
+    """Settings by which the server writes statements, and what is in them, to its log.
+
+    Not refused: where the server is somebody else's one may not be able to change them.
+    """
+    rows = await (await connection.execute(QUERIES["telling_settings"])).fetchall()
+    return [f"{row.name} = {row.setting}" for row in rows]
+
+
+async def _check_identity(connection: Connection, role: postgres.Role) -> None:
+    """A pooler in between may have dropped what the connection asked for."""
+    identity = await postgres.one(connection, QUERIES["identity"])
+    if identity.role != role or identity.is_super or identity.bypasses:
+        raise Refused(f"the connection acts as {identity.role}, not as {role}")
+    if not OLDEST <= identity.version < NEWEST:
+        raise Refused(f"Postgres {identity.version // 10000} is not 15 to 18")
+
+
+async def _check_durability(connection: Connection) -> None:
+    settings = await (await connection.execute(QUERIES["durability"])).fetchall()
+    for row in settings:
+        if row.setting == "off":
+            raise Refused(
+                f"{row.name} is off: an acknowledged event could be lost. "
+                f"Set {row.name} = on in the server's configuration."
+            )
+
+
+async def _warn(url: str, role: postgres.Role) -> None:
+    async with await postgres.connect(url, role, "start-up") as connection:
+        if telling := await telling_settings(connection):
+            log.warning("server_logs_statements", settings=telling)

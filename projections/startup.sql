@@ -9,10 +9,9 @@ select r.rolname as role, r.rolsuper as is_super, r.rolbypassrls as bypasses,
     current_setting('server_version_num')::int as version
 from pg_roles r where r.rolname = current_user
 
--- name: open_tables
--- Tables with tenants' rows that are not walled off; there must be none.
-select c.relname as name
-from pg_class c
-join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'daybook'
-join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
-where c.relkind in ('r', 'p') and not (c.relrowsecurity and c.relforcerowsecurity)
+-- name: telling_settings
+-- What makes the server log statements: those that it refuses, or all that write. Values
+-- stand in them: event bytes, URLs, sealed secrets.
+select name, setting from pg_settings
+where name = 'log_min_error_statement' and setting not in ('log', 'fatal', 'panic')
+    or name = 'log_statement' and setting in ('mod', 'all')

@@ -1,6 +1,7 @@
 """`daybook doctor`: what is wrong, if anything, and what to do about it."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import psycopg
@@ -58,6 +59,8 @@ async def _inside(url: str) -> list[Finding]:
         findings.append(_workers(workers))
         [owed] = await link.rows(QUERIES["owed"])
         findings.append(_owed(owed))
+        telling = await startup.telling_settings(await link.connection())
+        findings.append(_server_log(telling))
         [server] = await link.rows(QUERIES["server"])
         findings.append(_connections(server))
     finally:
@@ -67,13 +70,22 @@ async def _inside(url: str) -> list[Finding]:
 
 async def _safety(url: str) -> Finding:
     try:
-        for role in ("daybook_app", "daybook_worker"):
-            await startup.check(url, role)
+        await startup.check(url, "daybook_app", "daybook_operator", "daybook_worker")
     except startup.Refused as error:
         return Finding(False, "safety", str(error))
     return Finding(
-        True, "safety", "commits are durable, every tenant table is walled off"
+        True, "safety", "commits are durable, tenants are kept apart by the database"
     )
+
+
+def _server_log(telling: Sequence[str]) -> Finding:
+    if telling:
+        detail = (
+            f"statements, and the values in them, are written there: {', '.join(telling)}. "
+            "Set log_min_error_statement = panic and log_statement = none"
+        )
+        return Finding(False, "server log", detail)
+    return Finding(True, "server log", "no statement is written there with its values")
 
 
 def _projection(one: Checkpoint) -> Finding:

@@ -53,7 +53,7 @@ def serve_command(host: str, port: int) -> None:
     """The HTTP API; settings come from DAYBOOK_* variables."""
     logs.configure()
     url = database_url()
-    run(startup.wait_and_check(url, "daybook_app"))
+    run(startup.wait_and_check(url, "daybook_app", "daybook_operator"))
     sock = serve.listen(host, port)
     http = serve.server()
     click.echo(f"http://{host}:{sock.getsockname()[1]}", err=True)

@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from projections import startup
 from workers.dev import files
 from workers.dev.database import Database
 from workers.dev.demo import Demo, examples
@@ -59,6 +60,9 @@ class Session:
         # Saved before anything uses them: what is sealed with a lost key stays sealed.
         files.save_keys(self._folder, keys)
         self._configure(database.url, keys)
+        await startup.check(
+            database.url, "daybook_app", "daybook_operator", "daybook_worker"
+        )
         sock = self._listen()
         receiver = Receiver(lambda: keys.webhook_secrets, self._arrive)
         receiver_url = await _start_near(receiver, sock.getsockname()[1] + 1)
