@@ -18,6 +18,7 @@ from api import edge, shapes
 from api.problems import PROBLEMS
 from domain.errors import DomainError, EventExists, Fault, Invalid
 from domain.ids import Prefix
+from domain.json_pointer import escape
 from domain.json_text import MalformedJson
 
 MEDIA_TYPE = "application/problem+json"
@@ -75,11 +76,6 @@ def unknown(name: str, *, parameter: bool = False, under: str = "#") -> Fault:
     shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
     place = shown if parameter else f"{under}/{escape(shown)}"
     return Fault(place, "unknown_field", "it is not known here", parameter)
-
-
-def escape(name: str) -> str:
-    """A member's name within a JSON pointer (RFC 6901, section 3)."""
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def answer(

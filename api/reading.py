@@ -13,9 +13,10 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Raw, Struct
 
-from api.errors import WrongMediaType, escape, unknown
+from api.errors import WrongMediaType, unknown
 from domain import json_text
 from domain.errors import Fault, Invalid
+from domain.json_pointer import escape
 
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
