@@ -5,11 +5,14 @@ whole application.
 """
 
 import re
+from time import perf_counter
 from typing import Any
 
+import structlog
 from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.observing import Observer
 from domain import ids
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
@@ -38,17 +41,22 @@ class Edge:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._observer = Observer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and its response back with what it must carry."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
+        came = perf_counter()
+        status, answered = None, 0.0
         added = _added(scope)
         is_head = scope["method"] == "HEAD"
 
         async def send_complete(message: Message) -> None:
+            nonlocal status, answered
             if message["type"] == "http.response.start":
+                status, answered = message["status"], perf_counter()
                 message["headers"] = [*message["headers"], *added]
             elif is_head and message["type"] == "http.response.body":
                 message["body"] = b""
@@ -58,7 +66,11 @@ class Edge:
             # The server keeps the scope it gave us, and with it the true method.
             scope = scope.copy()
             scope["method"] = HttpMethod.GET.value
-        await self._app(scope, receive, send_complete)
+        self._observer.begun()
+        try:
+            await self._app(scope, receive, send_complete)
+        finally:
+            self._observer.ended(scope, status, answered - came, perf_counter() - came)
 
 
 def request_id(scope: Scope) -> str:
@@ -69,6 +81,8 @@ def request_id(scope: Scope) -> str:
 def _added(scope: Any) -> list[tuple[bytes, bytes]]:
     identity = _request_id(scope)
     scope.setdefault("state", {})["request_id"] = identity.decode()
+    # Each request is a task of its own: what it logs, in threads too, says which it was.
+    structlog.contextvars.bind_contextvars(request_id=identity.decode())
     added = [*SECURITY, (b"x-request-id", identity)]
     if scope["path"].startswith(_API):
         added.append(NO_STORE)

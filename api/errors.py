@@ -4,7 +4,6 @@ What has no code in the table is `internal`: logged with the request's id, never
 """
 
 import re
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from domain.errors import DomainError, EventExists, Fault, Invalid
 from domain.ids import Prefix
 from domain.json_pointer import escape
 from domain.json_text import MalformedJson
+from projections import failure
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FAULTS = 100
@@ -160,7 +160,7 @@ _DETAILS = {
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     status, headers = error.status_code, dict(error.headers or {})
     if status >= 500:  # the client went away in the middle of its body
-        log.info("request_cut_off", request_id=edge.request_id(request.scope))
+        log.info("request_cut_off")
         return answer(request, "internal", None)
     if status == 405 and _names_nothing(request.scope["path"]):
         status, headers = 404, {}
@@ -180,11 +180,10 @@ def _names_nothing(path: str) -> bool:
 def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     log.error(
         "request_failed",
-        request_id=edge.request_id(request.scope),
         method=request.scope["method"],
         path=request.scope["path"],
         # As text: handed an exception, some renderers show local variables, keys too.
-        stack="".join(traceback.format_exception(error)),
+        exception=failure.stack(error),
     )
     return answer(request, "internal", "the operator finds the reason in the log")
 

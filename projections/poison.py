@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import psycopg
 
-from projections import postgres
+from projections import failure, postgres
 from projections.postgres import Connection
 from projections.projection import Batch, Policy, Projection
 from projections.sql import Queries
@@ -98,7 +98,7 @@ async def as_live(connection: Connection, name: str, batch: Batch) -> Batch:
 
 def text(error: Exception) -> str:
     """What is kept of an error: its kind and what it says."""
-    return storable(f"{type(error).__name__}: {error}")
+    return storable(failure.text(error))
 
 
 def storable(message: str) -> str:

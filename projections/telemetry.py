@@ -24,54 +24,59 @@ MEDIA_TYPE = CONTENT_TYPE_LATEST.encode()
 STATES = ["running", "paused", "stopped", "needs_newer_code"]
 OUTCOMES = ("succeeded", "failed")
 
-_REGISTRY = CollectorRegistry()
-ProcessCollector(registry=_REGISTRY)
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
 
 _APPENDED = Counter(
-    "daybook_appended_events", "Events this process appended.", registry=_REGISTRY
+    "daybook_appended_events", "Events this process appended.", registry=REGISTRY
 )
 _GROUPS = Histogram(
     "daybook_append_group_entries",
     "Entries in each group that this process sent to the log.",
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
-    registry=_REGISTRY,
+    registry=REGISTRY,
 )
 _ATTEMPTS = Counter(
     "daybook_attempts",
     "Attempts this process settled, by outcome.",
     ["outcome"],
-    registry=_REGISTRY,
+    registry=REGISTRY,
 )
 _LAG = Gauge(
     "daybook_projection_lag_events",
     "Events that a projection has not seen yet.",
     ["projection"],
-    registry=_REGISTRY,
+    registry=REGISTRY,
 )
 _SINCE = Gauge(
     "daybook_projection_seconds_since_advance",
     "Seconds since a projection last moved.",
     ["projection"],
-    registry=_REGISTRY,
+    registry=REGISTRY,
 )
 _STUCK = Gauge(
     "daybook_projection_stuck_seconds",
     "Seconds for which a projection has had something to do and has not moved.",
     ["projection"],
-    registry=_REGISTRY,
+    registry=REGISTRY,
 )
 _STATE = Enum(
     "daybook_projection_state",
     "What a projection does, or why it does nothing.",
     ["projection"],
     states=STATES,
-    registry=_REGISTRY,
+    registry=REGISTRY,
 )
 _OWED = Gauge(
     "daybook_owed_deliveries",
     "Deliveries that are not finished; shown by workers.",
     ["waits_for"],
-    registry=_REGISTRY,
+    registry=REGISTRY,
+)
+_LOST_LINES = Counter(
+    "daybook_log_lines_lost",
+    "Log lines that could not be written, or found too many waiting.",
+    registry=REGISTRY,
 )
 for _outcome in OUTCOMES:
     _ATTEMPTS.labels(_outcome)  # 0 is shown, too
@@ -86,6 +91,11 @@ def group_appended(entries: int, appended: int) -> None:
 def attempt_settled(outcome: str) -> None:
     """What came of an attempt was written down."""
     _ATTEMPTS.labels(outcome).inc()
+
+
+def log_lines_lost(lines: int) -> None:
+    """So many log lines are written nowhere."""
+    _LOST_LINES.inc(lines)
 
 
 def show_projections(found: Sequence[Checkpoint]) -> None:
@@ -109,4 +119,4 @@ def show_owed(owed: int | None, retrying: int = 0) -> None:
 
 def text() -> bytes:
     """All of it, in Prometheus's own format."""
-    return generate_latest(_REGISTRY)
+    return generate_latest(REGISTRY)

@@ -1,10 +1,34 @@
 """Settings of the processes that work: what each is, with unit and default."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from projections.settings import DatabaseSettings
+
+
+class LogSettings(Struct, frozen=True, kw_only=True):
+    """Where the logs of a process go."""
+
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="what is less than this is not logged"),
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "text", "json", "none"],
+        Meta(
+            description="what standard error gets; auto is text on a terminal and JSON "
+            "elsewhere, none is nothing"
+        ),
+    ] = "auto"
+    log_dir: Annotated[
+        str | None,
+        Meta(description="a folder for log files, one for each module and day"),
+    ] = None
+    log_days: Annotated[int, Meta(ge=1, description="days to keep log files")] = 30
+    log_error_days: Annotated[
+        int, Meta(ge=1, description="days to keep the log files of errors")
+    ] = 90
 
 
 class WorkerSettings(DatabaseSettings, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,11 +11,12 @@ from msgspec import Struct
 from api.settings import ApiSettings
 from projections.settings import DatabaseSettings, variable
 from tests.support.source import LAYERS, ROOT
-from workers.settings import WorkerSettings
+from workers.settings import LogSettings, WorkerSettings
 
 KINDS: dict[type[Struct], str] = {
     ApiSettings: "serve",
     WorkerSettings: "work",
+    LogSettings: "serve",
     DatabaseSettings: "migrate",
 }
 TEXT = (ROOT / "docs" / "operating.md").read_text("utf-8")
@@ -33,13 +35,13 @@ def settings() -> Iterator[tuple[str, str, str]]:
     """Each field of each process: its variable, who reads it, its default."""
     for kind, reader in KINDS.items():
         for field in msgspec.structs.fields(kind):
-            default = "none" if field.required else msgspec.json.encode(field.default)
-            yield variable(field.name), reader, _shown(default)
+            is_none = field.required or field.default is None
+            default = "none" if is_none else _shown(field.default)
+            yield variable(field.name), reader, default
 
 
-def _shown(default: str | bytes) -> str:
-    text = default if isinstance(default, str) else default.decode()
-    return text.strip('"').removesuffix(".0")
+def _shown(default: Any) -> str:
+    return msgspec.json.encode(default).decode().strip('"').removesuffix(".0")
 
 
 @pytest.mark.parametrize(("name", "reader", "default"), list(settings()))

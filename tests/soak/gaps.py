@@ -32,6 +32,7 @@ from tests.support.counting import Counting, admin
 from tests.support.processes import Cluster, cluster
 from tests.support.waiting import soon
 from workers import logs
+from workers.settings import LogSettings
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90.0  # seconds without progress after which the run has failed
@@ -341,8 +342,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=4, help="of stops and kills")
     given = parser.parse_args()
-    logs.configure("error")
     with (
+        logs.writing(LogSettings(log_level="error")),
         cluster() as postgres,
         cluster() as other,
         tempfile.TemporaryDirectory() as folder,

@@ -28,6 +28,7 @@ from tests.support.processes import Cluster, Process, Product, cluster, expect, 
 from tests.support.recording import Recorder, recording
 from tests.support.waiting import eventually
 from workers import logs
+from workers.settings import LogSettings
 
 VICTIMS = {"process": "it dies", "postgres": "Postgres dies", "nobody": "it hangs"}
 HANG_SECONDS = 7.0  # the server cuts off an idle transaction after 5
@@ -327,10 +328,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="failpoints; all of them if none")
     given = parser.parse_args()
-    logs.configure("error")
     console = Console()
     chosen = cases(given.names or tuple(NAMES))
-    found = play(chosen, lambda case, result: console.print(f"{case}: {result}"))
+    with logs.writing(LogSettings(log_level="error")):
+        found = play(chosen, lambda case, result: console.print(f"{case}: {result}"))
     console.print(table(found))
     failed = sum(result == "FAILED" for result in found.values())
     console.print(

@@ -20,6 +20,7 @@ from projections.postgres import Connection
 from projections.projection import Batch, LogDamaged, NeedsNewerCode, Policy
 from projections.runner import Runner
 from workers import logs
+from workers.settings import LogSettings
 
 NAME = "counting"
 AT_WORK = 4711  # class of the advisory lock of whoever applies a batch
@@ -176,8 +177,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=500)
     parser.add_argument("--delay", type=float, default=0.0)
     given = parser.parse_args()
-    logs.configure("error")
-    asyncio.run(run(given.url, Counting(size=given.size, delay=given.delay)))
+    with logs.writing(LogSettings(log_level="error")):
+        asyncio.run(run(given.url, Counting(size=given.size, delay=given.delay)))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from workers.dev.screen import Screen
 from workers.dev.session import Session
 from workers.metrics import Metrics
 from workers.receiver import Receiver
-from workers.settings import WorkerSettings
+from workers.settings import LogSettings, WorkerSettings
 from workers.stopping import on_signals
 from workers.worker import Worker
 
@@ -34,7 +34,6 @@ from workers.worker import Worker
 @click.option("--reset", is_flag=True, help="forget everything first")
 def dev(port: int, data_dir: Path | None, no_demo: bool, reset: bool) -> None:
     """Everything in one command, on a Postgres of its own."""
-    logs.configure("warning")
     folder = (data_dir or files.default_folder()).absolute()
     if files.load_dev(folder) is not None:
         raise click.ClickException(
@@ -43,7 +42,8 @@ def dev(port: int, data_dir: Path | None, no_demo: bool, reset: bool) -> None:
     if reset:
         embedded.remove(folder / "postgres")
         (folder / "keys.json").unlink(missing_ok=True)
-    run(Session(folder, port, demo=not no_demo, screen=Screen()).run())
+    with logs.writing(_log_settings("warning")):
+        run(Session(folder, port, demo=not no_demo, screen=Screen()).run())
 
 
 @click.command("serve")
@@ -51,27 +51,26 @@ def dev(port: int, data_dir: Path | None, no_demo: bool, reset: bool) -> None:
 @click.option("--port", default=8484, show_default=True, envvar="DAYBOOK_PORT")
 def serve_command(host: str, port: int) -> None:
     """The HTTP API; settings come from DAYBOOK_* variables."""
-    logs.configure()
-    url = database_url()
-    run(startup.wait_and_check(url, "daybook_app", "daybook_operator"))
-    sock = serve.listen(host, port)
-    http = serve.server()
-    click.echo(f"http://{host}:{sock.getsockname()[1]}", err=True)
+    with logs.writing(_log_settings()):
+        url = database_url()
+        run(startup.wait_and_check(url, "daybook_app", "daybook_operator"))
+        sock = serve.listen(host, port)
+        http = serve.server()
+        click.echo(f"http://{host}:{sock.getsockname()[1]}", err=True)
 
-    async def answer() -> None:
-        def stop() -> None:
-            http.should_exit = True
+        async def answer() -> None:
+            def stop() -> None:
+                http.should_exit = True
 
-        on_signals(stop)
-        await http.serve(sockets=[sock])
+            on_signals(stop)
+            await http.serve(sockets=[sock])
 
-    run(answer())
+        run(answer())
 
 
 @click.command()
 def work() -> None:
     """A worker: projections and deliveries; any number may run."""
-    logs.configure()
     chosen = settings.read(WorkerSettings, os.environ)
 
     async def work_until_told() -> None:
@@ -81,7 +80,8 @@ def work() -> None:
         async with _metrics(chosen):
             await Worker(chosen).run(stop)
 
-    run(work_until_told())
+    with logs.writing(_log_settings()):
+        run(work_until_told())
 
 
 @click.command()
@@ -158,6 +158,12 @@ def database_url() -> str:
 def run(what: Coroutine[Any, Any, None]) -> None:
     """Run it to its end on an event loop."""
     uvloop.run(what)
+
+
+def _log_settings(level: str = "info") -> LogSettings:
+    """Those of the environment, where it names none with this level."""
+    chosen = os.environ.get("DAYBOOK_LOG_LEVEL") or level
+    return settings.read(LogSettings, {**os.environ, "DAYBOOK_LOG_LEVEL": chosen})
 
 
 @contextlib.asynccontextmanager

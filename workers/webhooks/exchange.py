@@ -26,7 +26,7 @@ DETAIL_CAP = 200
 
 _PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
-_log = structlog.get_logger(__name__)
+_log = structlog.get_logger("daybook.deliveries")
 
 
 class Raised(NamedTuple):
