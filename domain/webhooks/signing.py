@@ -1,6 +1,9 @@
 """Signatures a receiver can check: Standard Webhooks 1.0, `v1` (HMAC-SHA256).
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+
+The other scheme, `v1a` (Ed25519), signs the same content; its arithmetic is not pure
+Python's, so it stands in projections/webhooks/ed25519.py.
 """
 
 import base64
@@ -54,11 +57,22 @@ def parse_secret(text: str) -> bytes:
     return secret
 
 
+def content(message_id: str, timestamp: int, body: bytes) -> bytes:
+    """What is signed; `timestamp` is in seconds."""
+    # `verify` comes here with any header; this keeps two ids two, and never raises.
+    return f"{message_id}.{timestamp}.".encode(errors="surrogatepass") + body
+
+
+def signature(secret: bytes, signed: bytes) -> str:
+    """The `v1` signature of some content."""
+    digest = hmac.digest(secret, signed, "sha256")
+    return "v1," + base64.b64encode(digest).decode()
+
+
 def sign(secrets: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> str:
     """The `webhook-signature` header: one signature for each active secret."""
-    # `verify` comes here with any header; this keeps two ids two, and never raises.
-    signed = f"{message_id}.{timestamp}.".encode(errors="surrogatepass") + body
-    return " ".join(_signature(secret, signed) for secret in secrets)
+    signed = content(message_id, timestamp, body)
+    return " ".join(signature(secret, signed) for secret in secrets)
 
 
 def verify(
@@ -77,11 +91,6 @@ def verify(
     expected = sign(secrets, message_id, int(timestamp), body).split()
     if not _any_equal(expected, signatures.split(" ")):
         raise SignatureRefused("no signature matches")
-
-
-def _signature(secret: bytes, signed: bytes) -> str:
-    digest = hmac.digest(secret, signed, "sha256")
-    return "v1," + base64.b64encode(digest).decode()
 
 
 def _required(headers: Mapping[str, str]) -> list[str]:
