@@ -9,7 +9,8 @@ DomainError
 ├── LimitReached
 ├── WebhookDisabled
 └── Unavailable             the database is away or the queue is full; nothing was stored
-    └── OutcomeUnknown      the database went away in the commit; repeating is safe
+    ├── OutcomeUnknown      the database went away in the commit; repeating is safe
+    └── Outdated            the catalogue has changed since the events were checked
 """
 
 from collections.abc import Sequence
@@ -107,3 +108,7 @@ class OutcomeUnknown(Unavailable):
     """The database went away during the commit; repeating with the same id is safe."""
 
     code = "outcome_unknown"
+
+
+class Outdated(Unavailable):
+    """The tenant's catalogue is changing; nothing was stored. Try again."""

@@ -65,7 +65,7 @@ def shown(event: Event) -> dict[str, Any]:
         "stream": event.stream,
         "version": event.version,
         "source": event.source or entry.DEFAULT_SOURCE,
-        "source_id": None,
+        "source_id": event.source_id,
         "subject": event.subject,
         "data": Raw(event.state),
         "metadata": Raw(event.metadata or _NO_METADATA),

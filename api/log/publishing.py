@@ -89,10 +89,10 @@ def entry(sent: PublishEvent, caller: Caller) -> Entry:
     )
 
 
-def published(sent: Entry, receipt: Appended) -> Published:
+def published(receipt: Appended) -> Published:
     """The log's answer as it is shown."""
     return Published(
-        id=sent.event_id,
+        id=receipt.event_id,
         position=receipt.position,
         stream=receipt.stream,
         version=receipt.version,
@@ -100,17 +100,15 @@ def published(sent: Entry, receipt: Appended) -> Published:
     )
 
 
-def published_batch(
-    entries: Sequence[Entry], receipts: Sequence[Appended]
-) -> PublishedBatch:
+def published_batch(receipts: Sequence[Appended]) -> PublishedBatch:
     """The log's answers in the order of what was sent."""
     return PublishedBatch(
         [
             PublishedInBatch(
-                **msgspec.structs.asdict(published(entry, receipt)),
+                **msgspec.structs.asdict(published(receipt)),
                 replayed=receipt.replayed,
             )
-            for entry, receipt in zip(entries, receipts, strict=True)
+            for receipt in receipts
         ]
     )
 

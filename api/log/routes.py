@@ -43,8 +43,8 @@ async def publish_event(request: ApiRequest) -> Answer:
     entry = publishing.entry(sent, request.caller)
     [receipt] = await request.services.append([entry])
     headers = answers.position(receipt.position)
-    headers["Location"] = f"/api/v1/events/{entry.event_id}"
-    shown = publishing.published(entry, receipt)
+    headers["Location"] = f"/api/v1/events/{receipt.event_id}"
+    shown = publishing.published(receipt)
     if receipt.replayed:
         return answers.json(shown, headers=headers | _REPLAYED)
     return answers.json(shown, status=202, headers=headers)
@@ -67,7 +67,7 @@ async def publish_batch(request: ApiRequest) -> Answer:
     receipts = await request.services.append(entries)
     last = max(receipt.position for receipt in receipts)
     return answers.json(
-        publishing.published_batch(entries, receipts),
+        publishing.published_batch(receipts),
         status=202,
         headers=answers.position(last),
     )

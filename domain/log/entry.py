@@ -16,7 +16,10 @@ DEFAULT_SOURCE = "/daybook"
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One event on its way into the log. `state` and `metadata` are JSON bytes."""
+    """One event on its way into the log. `state` and `metadata` are JSON bytes.
+
+    With a `source_id` it is known by that and its source, else by its `event_id`.
+    """
 
     tenant_id: UUID
     event_id: str
@@ -27,6 +30,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     expected_version: int | None = None
     metadata: bytes | None = None
     source: str | None = None
+    source_id: str | None = None
     subject: str | None = None
     actor: str | None = None
     correlation_id: str | None = None
@@ -50,6 +54,7 @@ class Statement(NamedTuple):
 class Appended(NamedTuple):
     """The log's answer for one entry; `replayed` when it had been there before."""
 
+    event_id: str
     log_position: int
     position: int
     stream: str

@@ -30,6 +30,7 @@ from domain.errors import (
     LimitReached,
     NotFound,
     OutcomeUnknown,
+    Outdated,
     Unavailable,
     VersionConflict,
 )
@@ -215,7 +216,7 @@ class Appender:
         self._notifier.notify()
         rows = appended.fetchall()
         telemetry.group_appended(len(rows), len(rows))
-        return [_appended(row) for row in rows]
+        return [_appended(row, row.event_id) for row in rows]
 
     def _settle(self, group: list[Request]) -> list[Answer | Exception]:
         """Find out, after a lost connection, and finish what was not done."""
@@ -253,12 +254,14 @@ class Appender:
         answers: list[Answer | None] = []
         start = 1
         for request in group:
-            numbers = range(start, start + len(request.entries))
+            numbered = list(enumerate(request.entries, start))
             start += len(request.entries)
             # Ids that callers chose may be older events': there the log itself compares.
             ours = all(entry.fingerprint is None for entry in request.entries)
-            if ours and all(number in found for number in numbers):
-                answers.append([_appended(found[number]) for number in numbers])
+            if ours and all(number in found for number, _ in numbered):
+                answers.append(
+                    [_appended(found[n], entry.event_id) for n, entry in numbered]
+                )
             else:
                 answers.append(None)
         return answers
@@ -285,15 +288,16 @@ def _arrays(group: Sequence[Request]) -> list[list[Any]]:
     rows: list[tuple[Any, ...]] = [
         (e.tenant_id, number, e.event_id, e.stream, e.expected_version, e.type, e.topic,
          e.state, e.metadata, e.source, e.subject, e.actor, e.correlation_id,
-         e.causation_id, e.occurred_at, e.fingerprint)
+         e.causation_id, e.occurred_at, e.fingerprint, e.source_id, request.checked)
         for number, request in enumerate(group)
         for e in request.entries
     ]  # fmt: skip
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _appended(row: Any, *, replayed: bool = False) -> Appended:
+def _appended(row: Any, event_id: str, *, replayed: bool = False) -> Appended:
     return Appended(
+        event_id,
         row.log_position,
         row.position,
         row.stream,
@@ -308,7 +312,9 @@ def _outcome(entries: Sequence[Entry], rows: Sequence[Any]) -> Answer | Exceptio
     for entry, row in zip(entries, rows, strict=True):
         if error := _conflict(entry, row):
             return error
-    return [_appended(row, replayed=row.answer == "replayed") for row in rows]
+    return [
+        _appended(row, row.event_id, replayed=row.answer == "replayed") for row in rows
+    ]
 
 
 def _conflict(entry: Entry, row: Any) -> DomainError | None:
@@ -318,9 +324,11 @@ def _conflict(entry: Entry, row: Any) -> DomainError | None:
                 entry.stream, entry.expected_version or 0, row.version
             )
         case "event_exists":
-            return EventExists(entry.event_id, row.position)
+            return EventExists(row.event_id, row.position)
         case "causation_too_deep":
             return CausationTooDeep()
+        case "outdated":
+            return Outdated()
     return None
 
 

@@ -1,21 +1,21 @@
 -- name: append
 -- A group of entries; see log_append in the migrations.
-select k, answer, log_position, position, stream, version, recorded_at
+select k, answer, log_position, position, stream, version, recorded_at, event_id
 from log_append(
     %b::uuid[], %b::int[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[],
     %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
-    %b::timestamptz[], %b::bytea[])
+    %b::timestamptz[], %b::bytea[], %b::text[], %b::bigint[])
 
 -- name: append_or_abort
 -- The same inside a command's transaction: an entry that is not appended ends it, with the
 -- answer as the error, so that the statements around it leave nothing behind. ('refused' is
 -- the fate of the others of its request: the one that has the reason must be the error.)
-select k, answer, log_position, position, stream, version, recorded_at,
+select k, answer, log_position, position, stream, version, recorded_at, event_id,
     require(answer in ('appended', 'refused'), answer, coalesce(version, 0)::text)
 from log_append(
     %b::uuid[], %b::int[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[],
     %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
-    %b::timestamptz[], %b::bytea[])
+    %b::timestamptz[], %b::bytea[], %b::text[], %b::bigint[])
 
 -- name: find
 -- Which of these events are in the log, asked in the queue of the appenders.

@@ -25,12 +25,16 @@ Answer = list[Appended]
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """Entries that stand or fall together; with statements around them it is a command."""
+    """Entries that stand or fall together; with statements around them it is a command.
+
+    `checked` is the head of the tenant's catalogue that the entries were checked against.
+    """
 
     entries: Sequence[Entry]
     before: Sequence[Statement] = ()
     after: Sequence[Statement] = ()
     operator: bool = False
+    checked: int | None = None
     future: "Future[Answer] | asyncio.Future[Answer]" = field(init=False)
     since: float = field(default_factory=time.monotonic)
 

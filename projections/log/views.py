@@ -26,6 +26,7 @@ class Event(NamedTuple):
     stream: str
     version: int
     source: str | None
+    source_id: str | None
     subject: str | None
     state: bytes
     metadata: bytes | None

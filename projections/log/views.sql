@@ -187,15 +187,15 @@ limit %(limit)s
 
 -- name: events_at
 -- The events at these positions.
-select event_id, position, type, stream, version, source, subject, state, metadata, actor,
-    correlation_id, causation_id, depth, occurred_at, recorded_at
+select event_id, position, type, stream, version, source, source_id, subject, state,
+    metadata, actor, correlation_id, causation_id, depth, occurred_at, recorded_at
 from events
 where tenant_id = %(tenant_id)s and position = any(%(positions)s::bigint[])
 
 -- name: event
 -- One event, by its id.
-select event_id, position, type, stream, version, source, subject, state, metadata, actor,
-    correlation_id, causation_id, depth, occurred_at, recorded_at
+select event_id, position, type, stream, version, source, source_id, subject, state,
+    metadata, actor, correlation_id, causation_id, depth, occurred_at, recorded_at
 from events
 where tenant_id = %(tenant_id)s and event_id = %(event_id)s
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from domain.log.entry import Entry
 
 DEEPEST = 10
+OUTDATED = "outdated"  # the type of events that were checked too long ago
 
 
 class Stored(NamedTuple):
@@ -31,6 +32,7 @@ class Verdict(NamedTuple):
     position: int | None = None
     stream: str | None = None
     version: int | None = None
+    event_id: str | None = None
 
 
 @dataclass
@@ -53,8 +55,10 @@ class LogModel:
         ]
 
     def _decide(self, entry: Entry) -> Verdict:
-        if twin := self._find(entry.tenant_id, entry.event_id):
+        if twin := self._twin(entry):
             return _repeat(entry, twin)
+        if entry.type == OUTDATED:
+            return Verdict("outdated")
         depth = self._depth(entry)
         if depth > DEEPEST:
             return Verdict("causation_too_deep")
@@ -73,9 +77,9 @@ class LogModel:
 
     def _unless_it_was_there(self, entry: Entry, verdict: Verdict) -> Verdict:
         """A row's answer in a request that is not appended."""
-        if verdict.answer in ("version_conflict", "causation_too_deep"):
+        if verdict.answer in ("version_conflict", "causation_too_deep", "outdated"):
             return verdict
-        if twin := self._find(entry.tenant_id, entry.event_id):
+        if twin := self._twin(entry):
             return _repeat(entry, twin)
         # Its twin, if it has one, is a row of this very request.
         in_vain = verdict.answer in ("appended", "replayed")
@@ -84,6 +88,15 @@ class LogModel:
     def _find(self, tenant_id: UUID, event_id: str | None) -> Stored | None:
         for stored in self.events:
             if (stored.entry.tenant_id, stored.entry.event_id) == (tenant_id, event_id):
+                return stored
+        return None
+
+    def _twin(self, entry: Entry) -> Stored | None:
+        """What is known by the same: source and the id there, or else the event's id."""
+        if entry.source_id is None:
+            return self._find(entry.tenant_id, entry.event_id)
+        for stored in self.events:
+            if _by_source(stored.entry) == _by_source(entry):
                 return stored
         return None
 
@@ -98,6 +111,10 @@ class LogModel:
         )
 
 
+def _by_source(entry: Entry) -> tuple[UUID, str | None, str | None]:
+    return entry.tenant_id, entry.source, entry.source_id
+
+
 def _repeat(entry: Entry, twin: Stored) -> Verdict:
     same = twin.entry.fingerprint == entry.fingerprint
     return Verdict(
@@ -106,4 +123,5 @@ def _repeat(entry: Entry, twin: Stored) -> Verdict:
         twin.position,
         twin.entry.stream,
         twin.version,
+        twin.entry.event_id,
     )

@@ -16,7 +16,7 @@ from projections.log.appender import QUERIES, _arrays
 from projections.log.request_queue import Request
 from projections.postgres import Role, conninfo
 from tests.support.builders import an_entry
-from tests.support.log_model import LogModel, Verdict
+from tests.support.log_model import OUTDATED, LogModel, Verdict
 
 EVENT_IDS = [f"evt-{number}" for number in range(14)]
 
@@ -38,7 +38,10 @@ def append(
     connection: psycopg.Connection[Any], group: Sequence[Sequence[Entry]]
 ) -> list[Any]:
     """One call for a group of requests; its answers."""
-    requests = [Request(list(entries)) for entries in group]
+    requests = [
+        Request(list(entries), checked=0 if entries[0].type == OUTDATED else 1)
+        for entries in group
+    ]
     return connection.execute(QUERIES["append"], _arrays(requests)).fetchall()
 
 
@@ -50,7 +53,10 @@ def answers(connection: psycopg.Connection[Any], *group: Sequence[Entry]) -> lis
 
 
 class Row(Entry, frozen=True, kw_only=True):
-    """An entry of a numbered tenant, until the tenants have ids."""
+    """An entry of a numbered tenant, until the tenants have ids.
+
+    One with a source_id gets an event id of its own, as ours have that come that way.
+    """
 
     tenant: int
 
@@ -61,8 +67,10 @@ rows = st.builds(
     tenant=st.integers(0, 1),
     event_id=st.sampled_from(EVENT_IDS),
     stream=st.sampled_from(["a", "b", "c"]),
-    type=st.just("t"),
+    type=st.sampled_from(["t", "t", "t", OUTDATED]),
     state=st.just(b"{}"),
+    source=st.sampled_from(["/one", "/two"]),
+    source_id=st.sampled_from([None, None, "1", "2"]),
     expected_version=st.none() | st.integers(0, 4),
     causation_id=st.none() | st.sampled_from(EVENT_IDS),
     fingerprint=st.sampled_from([None, b"1", b"2"]),
@@ -70,7 +78,12 @@ rows = st.builds(
 
 
 def of_one_tenant(request: list[Row]) -> list[Row]:
-    return [row for row in request if row.tenant == request[0].tenant]
+    """And checked at once."""
+    return [
+        row
+        for row in request
+        if (row.tenant, row.type) == (request[0].tenant, request[0].type)
+    ]
 
 
 requests = st.lists(rows, min_size=1, max_size=4).map(of_one_tenant)
@@ -82,9 +95,8 @@ def row(event_id: int, **fields: Any) -> Row:
         tenant_id=UUID(int=0),
         tenant=0,
         event_id=EVENT_IDS[event_id],
-        type="t",
         state=b"{}",
-        **{"stream": "a"} | fields,
+        **{"stream": "a", "type": "t"} | fields,
     )
 
 
@@ -100,7 +112,11 @@ def of_tenants(request: list[Row], tenants: list[UUID]) -> list[Entry]:
         for row in request
     ]
     return [
-        Entry(**given | {"tenant_id": tenants[row.tenant]})
+        Entry(
+            **given
+            | {"tenant_id": tenants[row.tenant]}
+            | ({"event_id": ids.fresh("evt")} if row.source_id else {})
+        )
         for row, given in zip(request, fields, strict=True)
     ]
 
@@ -109,7 +125,7 @@ def assert_same(row: Any, expected: Verdict) -> None:
     found = {name: getattr(row, name) for name in expected._fields}
     wanted = {name: v for name, v in expected._asdict().items() if v is not None}
     assert {name: found[name] for name in wanted} == wanted
-    if expected.answer in ("refused", "causation_too_deep", "version_conflict"):
+    if expected.answer not in ("appended", "replayed", "event_exists"):
         assert (row.log_position, row.position) == (None, None)
 
 
@@ -123,6 +139,20 @@ def assert_same(row: Any, expected: Verdict) -> None:
 @example([[chain(12)]])  # one request
 @example([[[row(0, stream="a"), row(0, stream="b")], [row(0, stream="c")]]])
 @example([[[row(0), row(0), row(1, expected_version=9)], [row(0, stream="b")]]])
+@example([[[row(0, type=OUTDATED), row(1, type=OUTDATED)], [row(0)]]])
+@example([[[row(0)], [row(0, type=OUTDATED)]], [[row(0, type=OUTDATED)]]])
+@example(
+    [
+        [
+            [row(0, source="/one", source_id="1")],
+            [row(1, source="/one", source_id="1")],
+        ],
+        [
+            [row(2, source="/one", source_id="1")],
+            [row(3, source="/two", source_id="1")],
+        ],
+    ]
+)
 @given(groups)
 def test_a_group_is_answered_as_its_requests_one_after_another(
     app: psycopg.Connection[Any],
@@ -131,6 +161,8 @@ def test_a_group_is_answered_as_its_requests_one_after_another(
 ) -> None:
     # given: tenants of this example alone, in a log that earlier examples wrote to
     tenants = [ids.new(), ids.new()]
+    heads = "insert into catalogue_heads values (%s, 1), (%s, 1)"
+    admin.execute(heads, tenants)
     model = LogModel(admin.execute("select count(*) from events").fetchone().count)
     for group in groups:
         entries = [of_tenants(request, tenants) for request in group]
@@ -183,6 +215,40 @@ def test_a_repeat_is_answered_with_the_first_answer(
     # then
     assert again._replace(answer="appended") == first
     assert again.answer == "replayed"
+
+
+def test_what_is_known_by_its_source_is_answered_with_the_first_ones_id(
+    app: psycopg.Connection[Any], tenant_id: UUID
+) -> None:
+    # given
+    fields = {"source": "/crm", "source_id": "41", "fingerprint": b"f"}
+    [first] = append(app, [[an_entry(tenant_id, **fields)]])
+    # when: the same again, twice in one group
+    found = append(app, [[an_entry(tenant_id, **fields)]] * 2)
+    # then
+    assert [row.answer for row in found] == ["replayed"] * 2
+    assert {row.event_id for row in found} == {first.event_id}
+    # and: another one, twice in one group
+    fields |= {"source_id": "42"}
+    found = append(app, [[an_entry(tenant_id, **fields)] for _ in range(2)])
+    assert [row.answer for row in found] == ["appended", "replayed"]
+    assert found[0].event_id == found[1].event_id
+
+
+def test_events_checked_before_the_catalogue_changed_are_not_appended(
+    app: psycopg.Connection[Any], admin: psycopg.Connection[Any], tenant_id: UUID
+) -> None:
+    entry = an_entry(tenant_id, fingerprint=b"f")
+
+    def appended(checked: int | None) -> str:
+        request = Request([entry], checked=checked)
+        return app.execute(QUERIES["append"], _arrays([request])).fetchone().answer
+
+    admin.execute("insert into catalogue_heads values (%s, 7)", [tenant_id])
+    assert appended(6) == "outdated"
+    assert appended(7) == "appended"
+    # what is there is there, whatever has changed since
+    assert appended(6) == "replayed"
 
 
 def test_a_group_may_be_of_several_tenants(app: psycopg.Connection[Any]) -> None:

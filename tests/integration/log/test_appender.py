@@ -64,7 +64,7 @@ async def test_an_event_is_in_the_log_when_its_caller_hears_so(
     entry = an_entry(tenant_id, stream="site/1")
     [receipt] = await appender.append(Request([entry]))
     assert stored(admin) == [entry.event_id]
-    assert receipt[:4] == (1, 1, "site/1", 1)
+    assert receipt[:5] == (entry.event_id, 1, 1, "site/1", 1)
     assert not receipt.replayed
 
 
