@@ -14,7 +14,7 @@ from api.projections import routes as projections
 from api.request import ApiRequest
 from api.services import opened
 from api.settings import ApiSettings
-from api.tenancy import keys, tenants
+from api.tenancy import keys, me, tenants
 from api.webhooks import deliveries, event_types
 from api.webhooks import routes as webhooks
 from projections.settings import read
@@ -27,6 +27,7 @@ CONTEXTS = (
     event_types,
     tenants,
     keys,
+    me,
     projections,
 )
 

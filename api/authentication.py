@@ -1,8 +1,8 @@
 """Whose request this is: keys by their digest, the operator's key by comparison.
 
 A valid key is remembered for a second, so a publisher costs the database one look-up a
-second and not one a request. A key that ends here is forgotten at once; one that ends in
-another process works for that second.
+second and not one a request. What changes here (a key ends, a tenant is suspended) holds
+for the next request; what changes in another process, at most a second later.
 """
 
 import asyncio
@@ -18,10 +18,12 @@ import structlog
 
 from api.errors import ScopeMissing, Unauthenticated
 from api.operation import OPERATOR
-from domain import clock
+from domain import clock, ids
 from domain.errors import DomainError
 from domain.log import entry
-from domain.tenancy import api_key
+from domain.tenancy import api_key, settings
+from domain.tenancy.api_key import PLATFORM
+from domain.tenancy.settings import Settings
 from projections.postgres import Database
 from projections.tenancy import views
 from projections.tenancy.views import Credential
@@ -34,18 +36,22 @@ log = structlog.get_logger("daybook.authentication")
 
 
 class Caller(NamedTuple):
-    """Who asks; the operator has no tenant."""
+    """Who asks; the operator has no tenant, a platform key the one that it names."""
 
     actor: str
     scopes: frozenset[str]
     tenant: UUID | None = None
     key_id: UUID | None = None
     expires_at: datetime | None = None
+    is_platform: bool = False
+    external_id: str | None = None
+    is_suspended: bool = False
+    settings: Settings = Settings()  # the tenant's
 
     @property
     def is_operator(self) -> bool:
         """Whether the operator's key was sent."""
-        return self.tenant is None
+        return self.key_id is None
 
     @property
     def tenant_id(self) -> UUID:
@@ -54,7 +60,16 @@ class Caller(NamedTuple):
             raise ScopeMissing("the operator's key reads no tenant's data")
         return self.tenant
 
+    def speaks_for(self, named: bytes) -> bool:
+        """Whether this is what its tenant is called, by id or by the operator."""
+        if self.tenant is None:
+            return False
+        names = (ids.encode("ten", self.tenant), self.external_id or "")
+        return named != b"" and named in [name.encode() for name in names]
 
+
+# A key's digest, and the tenant that it is to act for if it is a platform key.
+_Request = tuple[bytes, bytes | None]
 _OPERATOR = Caller(entry.OPERATOR, frozenset({OPERATOR}))
 
 
@@ -64,23 +79,30 @@ class Authenticator:
     def __init__(self, database: Database, operator_key: str) -> None:
         self._database = database
         self._operator = api_key.digest(operator_key)
-        self._kept: dict[bytes, tuple[float, Caller]] = {}
-        self._asked: dict[bytes, asyncio.Task[Caller]] = {}
+        self._kept: dict[_Request, tuple[float, Caller]] = {}
+        self._asked: dict[_Request, asyncio.Task[Caller]] = {}
         self._touched: dict[UUID, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._generation = 0
 
-    async def caller(self, authorization: bytes | None) -> Caller:
-        """Who sent this header. Raises Unauthenticated, Unavailable."""
+    async def caller(
+        self, authorization: bytes | None, named: bytes | None = None
+    ) -> Caller:
+        """Who sent this header, and for which tenant; only a platform key chooses.
+
+        Raises Unauthenticated, Unavailable.
+        """
         digest = hashlib.sha256(_token(authorization)).digest()
-        kept = self._kept.get(digest)
-        if kept is not None and kept[0] > time.monotonic():
-            return _current(kept[1])
+        if kept := self._known((digest, None)):
+            if not kept.is_platform or named is None:
+                return _current(kept)
+            if kept := self._known((digest, named)):
+                return _current(kept)
         if hmac.compare_digest(digest, self._operator):
             return _OPERATOR
         if not _may_be_a_key(authorization):
             raise Unauthenticated
-        return _current(await self._ask_once(digest))
+        return _current(await self._ask_once((digest, named)))
 
     def is_operator(self, authorization: bytes | None) -> bool:
         """Whether this is the operator's key; asks nobody, so it works always."""
@@ -96,36 +118,42 @@ class Authenticator:
         self._kept.clear()
         self._asked.clear()
 
-    async def _ask_once(self, digest: bytes) -> Caller:
+    def _known(self, request: _Request) -> Caller | None:
+        kept = self._kept.get(request)
+        return kept[1] if kept is not None and kept[0] > time.monotonic() else None
+
+    async def _ask_once(self, request: _Request) -> Caller:
         """One look-up for all requests that wait for the same key."""
-        task = self._asked.get(digest)
+        task = self._asked.get(request)
         if task is None:
-            task = self._spawn(self._ask(digest))
-            self._asked[digest] = task
-            task.add_done_callback(lambda done: self._answered(digest, done))
+            task = self._spawn(self._ask(request))
+            self._asked[request] = task
+            task.add_done_callback(lambda done: self._answered(request, done))
         # A caller that goes away must not take the answer from the others.
         return await asyncio.shield(task)
 
-    async def _ask(self, digest: bytes) -> Caller:
-        generation = self._generation
+    async def _ask(self, request: _Request) -> Caller:
+        (digest, named), generation = request, self._generation
+        text = None if named is None else named.decode("latin-1")
         async with self._database.connection() as connection:
-            found = await views.authenticate(connection, digest)
+            found = await views.authenticate(connection, digest, text)
         if found is None:
             raise Unauthenticated
         caller = _caller(found)
         if generation == self._generation:
-            self._keep(digest, caller)
+            # Whatever another key names, it is its own tenant's.
+            self._keep((digest, named if found.is_platform else None), caller)
         self._touch(found)
         return caller
 
-    def _answered(self, digest: bytes, task: asyncio.Task[Caller]) -> None:
-        if self._asked.get(digest) is task:
-            del self._asked[digest]
+    def _answered(self, request: _Request, task: asyncio.Task[Caller]) -> None:
+        if self._asked.get(request) is task:
+            del self._asked[request]
 
-    def _keep(self, digest: bytes, caller: Caller) -> None:
+    def _keep(self, request: _Request, caller: Caller) -> None:
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
-        self._kept[digest] = (time.monotonic() + KEPT_SECONDS, caller)
+        self._kept[request] = (time.monotonic() + KEPT_SECONDS, caller)
 
     def _touch(self, found: Credential) -> None:
         """Write down that the key is used, once a minute and without anybody waiting."""
@@ -138,9 +166,10 @@ class Authenticator:
         self._spawn(self._record_use(found))
 
     async def _record_use(self, found: Credential) -> None:
+        owner = PLATFORM if found.is_platform else found.tenant_id or PLATFORM
         try:
-            async with self._database.tenant(found.tenant_id) as connection:
-                await views.touch_key(connection, found.tenant_id, found.key_id)
+            async with self._database.tenant(owner) as connection:
+                await views.touch_key(connection, owner, found.key_id)
         except DomainError:
             log.debug("use_of_key_not_recorded")
 
@@ -167,12 +196,27 @@ def _may_be_a_key(authorization: bytes | None) -> bool:
 
 
 def _caller(found: Credential) -> Caller:
-    return Caller(
-        entry.key_actor(found.key_id),
+    """Raises Unauthenticated when the tenant has ended, and its keys with it."""
+    is_there = found.tenant_id is not None and found.state != "offboarded"
+    if not is_there and not found.is_platform:
+        raise Unauthenticated
+    named = entry.platform_actor if found.is_platform else entry.key_actor
+    caller = Caller(
+        named(found.key_id),
         frozenset(found.scopes),
-        found.tenant_id,
-        found.key_id,
-        found.expires_at,
+        key_id=found.key_id,
+        expires_at=found.expires_at,
+        is_platform=found.is_platform,
+    )
+    if not is_there:
+        return caller
+    return caller._replace(
+        tenant=found.tenant_id,
+        external_id=found.external_id,
+        is_suspended=found.state == "suspended",
+        settings=settings.read(
+            {"strict_types": found.strict_types, "limits": found.limits}
+        ),
     )
 
 

@@ -41,6 +41,12 @@ class ScopeMissing(DomainError):
     code = "scope_missing"
 
 
+class TenantSuspended(DomainError):
+    """The tenant is suspended; ask whoever operates Daybook."""
+
+    code = "tenant_suspended"
+
+
 class CursorInvalid(DomainError):
     """The cursor is not one of this list with these filters."""
 

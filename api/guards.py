@@ -11,16 +11,17 @@ from litestar import Request
 
 from api import operation, reading
 from api.authentication import Caller
-from api.errors import ScopeMissing, unknown
+from api.errors import ScopeMissing, TenantSuspended, unknown
 from api.operation import NoParameters, Operation
 from api.services import Services
-from domain import ids
-from domain.errors import Invalid
-from projections.tenancy import views
+from domain.errors import Invalid, NotFound
 
 
 async def authorise(request: Request[Any, Any, Any]) -> None:
-    """Find out who asks. Raises Unauthenticated, ScopeMissing, Invalid, Unavailable."""
+    """Find out who asks, and for whom.
+
+    Raises Unauthenticated, ScopeMissing, TenantSuspended, NotFound, Invalid, Unavailable.
+    """
     scope: Any = request.scope
     declared = operation.of(scope["route_handler"])
     if declared is None:
@@ -31,10 +32,12 @@ async def authorise(request: Request[Any, Any, Any]) -> None:
         return
     headers = dict(scope["headers"])
     services: Services = request.app.state.services
-    caller = await services.authenticator.caller(headers.get(b"authorization"))
+    named = headers.get(b"daybook-tenant")
+    caller = await services.authenticator.caller(headers.get(b"authorization"), named)
     _check_scopes(caller, declared)
-    if b"daybook-tenant" in headers:
-        await _check_tenant(services, caller, headers[b"daybook-tenant"])
+    _check_tenant(caller, named, declared)
+    if caller.is_platform:
+        await services.entrances.enter(caller)
     if b"idempotency-key" in headers:
         raise Invalid([unknown("Idempotency-Key", parameter=True)])
     if scope["query_string"] and declared.query is NoParameters:
@@ -47,13 +50,14 @@ def _check_scopes(caller: Caller, declared: Operation) -> None:
         raise ScopeMissing(f"it takes a key with {' or '.join(declared.scopes)}")
 
 
-async def _check_tenant(services: Services, caller: Caller, named: bytes) -> None:
+def _check_tenant(caller: Caller, named: bytes | None, declared: Operation) -> None:
     """A key speaks for its own tenant only, whichever one its sender names."""
-    own = caller.tenant
-    if own is not None and named != ids.encode("ten", own).encode():
-        async with services.database.tenant(own) as connection:
-            tenant = await views.tenant(connection, own)
-        if tenant is None or (tenant.external_id or "").encode() != named:
-            own = None
-    if own is None:
+    if caller.is_platform and caller.tenant is None:
+        if named is not None:
+            raise NotFound("there is no tenant of the name in Daybook-Tenant")
+        if declared.scopes:
+            raise ScopeMissing("a platform key names its tenant in Daybook-Tenant")
+    elif named is not None and not caller.is_platform and not caller.speaks_for(named):
         raise ScopeMissing("this key does not speak for the tenant in Daybook-Tenant")
+    if caller.is_suspended:
+        raise TenantSuspended

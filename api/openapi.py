@@ -40,7 +40,8 @@ _INFO = {
 _SECURITY = {
     "type": "http",
     "scheme": "bearer",
-    "description": "An API key; the operator's for tenants and keys.",
+    "description": "An API key; the operator's for tenants and keys. A platform key "
+    "names the tenant it acts for, by id or external id, in the header `Daybook-Tenant`.",
 }
 # What any call may be answered, and what calls with a body or an id may be.
 _ALWAYS = (401, 403, 422, 500, 503)

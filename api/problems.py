@@ -39,7 +39,14 @@ PROBLEMS: dict[str, Problem] = {
         403,
         "The key may not do this",
         "Use a key with the scope that `detail` names; the operator's key manages "
-        "tenants and keys and reads no tenant's data.",
+        "tenants and keys and reads no tenant's data. A platform key names a tenant in "
+        "`Daybook-Tenant`; any other key speaks for its own tenant only.",
+    ),
+    "tenant_suspended": Problem(
+        403,
+        "The tenant is suspended",
+        "None of its keys may do anything until the operator resumes it; then everything "
+        "is as it was, and what it is owed is sent.",
     ),
     "not_found": Problem(
         404,
@@ -106,6 +113,12 @@ PROBLEMS: dict[str, Problem] = {
         422,
         "The event type is Daybook's own",
         "Types that begin with `daybook.` are written by Daybook alone.",
+    ),
+    "type_undeclared": Problem(
+        422,
+        "Nobody has declared the event type",
+        "The tenant is strict: declare the type with PUT /api/v1/webhook-events/{type}, "
+        "or ask the operator to set `strict_types` to false.",
     ),
     "pattern_invalid": Problem(
         422,

@@ -75,11 +75,20 @@ def members(raw: bytes, at: str = "#") -> dict[str, Raw]:
 
 
 def mistyped(value: Raw, kind: Any, at: str) -> list[Fault]:
-    """Why a member's value cannot be a `kind`: msgspec names the first place."""
+    """Why a member's value cannot be a `kind`; of what is no object, the first place."""
     try:
         decode(value, kind)
     except msgspec.ValidationError as error:
-        return [_fault(error, at)]
+        return _within(value, kind, at) or [_fault(error, at)]
+    return []
+
+
+def _within(value: Raw, kind: Any, at: str) -> list[Fault]:
+    """All that is wrong with an object's own members, where an object belongs."""
+    for one in _alternatives(kind):
+        is_struct = isinstance(one, type) and issubclass(one, Struct)
+        if is_struct and bytes(value).startswith(b"{"):
+            return faults(bytes(value), one, at)
     return []
 
 

@@ -8,6 +8,7 @@ from typing import cast
 from uuid import UUID
 
 from api.authentication import Authenticator
+from api.entrances import Entrances
 from api.pagination import Cursors
 from api.settings import ApiSettings
 from domain.application import Log
@@ -33,6 +34,7 @@ class Services:
     vault: Vault
     cursors: Cursors
     authenticator: Authenticator
+    entrances: Entrances
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
         """Into the log, all or none; returns after the commit. Raises DomainError."""
@@ -68,4 +70,5 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
             vault=vault,
             cursors=Cursors(settings.secret_keys),
             authenticator=Authenticator(database, settings.operator_key),
+            entrances=Entrances(log),
         )

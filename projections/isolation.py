@@ -48,6 +48,7 @@ DEFINERS = {
     "log_find": "daybook_log",
     "log_lag": "daybook_log",
     "make_partitions": "daybook_owner",
+    "poke_tenant": "daybook_worker",
     "posted_through": "daybook_operator",
 }
 # What is looked for, and what is wrong when something is found.

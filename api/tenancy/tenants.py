@@ -1,4 +1,4 @@
-"""Tenants, for the operator: make, list, read, rename."""
+"""Tenants, for the operator: make, list, read, change, suspend, resume."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,14 +13,21 @@ from api.answers import Answer
 from api.operation import OPERATOR, operation
 from api.pagination import PageQuery
 from api.request import ApiRequest
+from api.shapes import Nothing
 from api.tenancy import shown
-from api.tenancy.schemas import Tenant, TenantChanges, TenantNames, TenantPage
+from api.tenancy.schemas import (
+    CreateTenant,
+    SuspendTenant,
+    Tenant,
+    TenantChanges,
+    TenantPage,
+)
 from domain import ids
-from domain.application import Log
 from domain.errors import Fault, Invalid, NotFound
 from domain.log.entry import Context
 from domain.tenancy import commands as tenancy_commands
-from domain.tenancy import tenant as rules
+from domain.tenancy import settings
+from domain.tenancy.settings import Settings
 from projections.tenancy import views
 
 PATH = "/api/v1/tenants"
@@ -31,17 +38,18 @@ SCOPES = [OPERATOR]
 @post(
     PATH,
     **operation(
-        "Create a tenant", scopes=SCOPES, body=TenantNames, answers={201: Tenant}
+        "Create a tenant", scopes=SCOPES, body=CreateTenant, answers={201: Tenant}
     ),
 )
 async def create_tenant(request: ApiRequest) -> Answer:
     """Its log begins with this."""
-    sent, log = await request.read(TenantNames), request.services.log
-    tenant_id = ids.new()
+    sent, log = await request.read(CreateTenant), request.services.log
+    tenant_id, named = ids.new(), _named(sent).get("settings", {})
+    wanted = settings.changed(Settings(), named)
 
     def create(context: Context) -> None:
         tenancy_commands.create_tenant(
-            log, context, tenant_id, sent.name, sent.external_id
+            log, context, tenant_id, sent.name, sent.external_id, wanted
         )
 
     position = await _record(request, tenant_id, create)
@@ -73,7 +81,7 @@ async def list_tenants(request: ApiRequest) -> Answer:
 
 @get(ONE, **operation("Read a tenant", scopes=SCOPES, answers={200: Tenant}))
 async def get_tenant(request: ApiRequest, tenant_id: FromPath[str]) -> Answer:
-    """What it is called."""
+    """What it is called, and how it is set."""
     found = await _found(request, shapes.parse("ten", tenant_id))
     return answers.json(shown.tenant(found))
 
@@ -81,35 +89,62 @@ async def get_tenant(request: ApiRequest, tenant_id: FromPath[str]) -> Answer:
 @patch(
     ONE,
     **operation(
-        "Rename a tenant", scopes=SCOPES, body=TenantChanges, answers={200: Tenant}
+        "Change a tenant", scopes=SCOPES, body=TenantChanges, answers={200: Tenant}
     ),
 )
 async def change_tenant(request: ApiRequest, tenant_id: FromPath[str]) -> Answer:
-    """What is left out stays."""
+    """What is left out stays, within `settings` and `limits` too."""
     one, raw = shapes.parse("ten", tenant_id), await request.checked()
-    before = shown.tenant(await _found(request, one))
-    values, faults = reading.changes(raw, TenantChanges, msgspec.structs.asdict(before))
+    before = msgspec.to_builtins(shown.tenant(await _found(request, one)))
+    values, faults = reading.changes(raw, TenantChanges, before)
     if faults:
         raise Invalid(faults)
-    log = request.services.log
-    position = await _record(
-        request, one, lambda context: _rename(log, context, one, values)
+    log, named = request.services.log, _named(TenantChanges(**values))
+    return await _change(
+        request,
+        one,
+        lambda context: tenancy_commands.change_tenant(log, context, one, named),
     )
-    after = shown.tenant(await _found(request, one))
+
+
+@post(
+    f"{ONE}/suspend",
+    **operation(
+        "Suspend a tenant", scopes=SCOPES, body=SuspendTenant, answers={200: Tenant}
+    ),
+)
+async def suspend_tenant(request: ApiRequest, tenant_id: FromPath[str]) -> Answer:
+    """Its keys may do nothing and nothing it is owed is attempted. Repeatable."""
+    reason = (await request.read_if_any(SuspendTenant)).reason
+    one, log = shapes.parse("ten", tenant_id), request.services.log
+    return await _change(
+        request,
+        one,
+        lambda context: tenancy_commands.suspend_tenant(log, context, one, reason),
+    )
+
+
+@post(
+    f"{ONE}/resume",
+    **operation("Resume a tenant", scopes=SCOPES, body=Nothing, answers={200: Tenant}),
+)
+async def resume_tenant(request: ApiRequest, tenant_id: FromPath[str]) -> Answer:
+    """It goes on where it was; what waited is sent. Repeatable."""
+    await request.read_if_any(Nothing)
+    one, log = shapes.parse("ten", tenant_id), request.services.log
+    return await _change(
+        request,
+        one,
+        lambda context: tenancy_commands.resume_tenant(log, context, one),
+    )
+
+
+async def _change(
+    request: ApiRequest, tenant_id: UUID, command: Callable[[Context], None]
+) -> Answer:
+    position = await _record(request, tenant_id, command)
+    after = shown.tenant(await _found(request, tenant_id))
     return answers.json(after, headers=answers.position(position))
-
-
-def _rename(
-    log: Log, context: Context, tenant_id: UUID, values: dict[str, Any]
-) -> None:
-    """On the tenant as it is now, so that two renamings never undo each other."""
-    tenant = log.load(rules.Tenant, rules.originator_id(tenant_id))
-    name = values.get("name", tenant.name)
-    external_id = values.get("external_id", tenant.external_id)
-    if faults := rules.check(name, external_id):
-        raise Invalid(faults)
-    tenant.change(name, external_id)
-    log.record(tenant, context)
 
 
 async def _record(
@@ -120,9 +155,17 @@ async def _record(
     except views.ExternalIdTaken:
         fault = Fault("#/external_id", "invalid", "another tenant has it")
         raise Invalid([fault]) from None
+    # Its keys are remembered with what they may do, and that has changed.
+    request.services.authenticator.forget()
     if context.position is not None:
         return context.position
     return await request.services.head(tenant_id)
+
+
+def _named(sent: CreateTenant | TenantChanges) -> dict[str, Any]:
+    """What was sent, without what was left out."""
+    named: dict[str, Any] = msgspec.to_builtins(sent)
+    return named
 
 
 async def _found(request: ApiRequest, tenant_id: UUID) -> views.Tenant:
@@ -133,4 +176,11 @@ async def _found(request: ApiRequest, tenant_id: UUID) -> views.Tenant:
     return tenant
 
 
-HANDLERS = (create_tenant, list_tenants, get_tenant, change_tenant)
+HANDLERS = (
+    create_tenant,
+    list_tenants,
+    get_tenant,
+    change_tenant,
+    suspend_tenant,
+    resume_tenant,
+)

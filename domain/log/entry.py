@@ -93,6 +93,11 @@ def key_actor(key_id: UUID) -> str:
     return f"key:{ids.encode('key', key_id)}"
 
 
+def platform_actor(key_id: UUID) -> str:
+    """The actor string of a platform key; for which tenant it acts, the log itself says."""
+    return f"platform:{ids.encode('key', key_id)}"
+
+
 OPERATOR = "operator"
 SYSTEM = "system"
 

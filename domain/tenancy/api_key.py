@@ -12,8 +12,11 @@ from uuid import UUID
 from eventsourcing.domain import event
 
 from domain import grammar, ids, model
-from domain.errors import Fault
+from domain.errors import Fault, NotFound
 from domain.model import Aggregate
+
+# Whose log has the keys that belong to no tenant: platform keys.
+PLATFORM = UUID(int=0)
 
 PREFIX = "dbk_"
 HINT = 8  # how many characters of a key a list shows
@@ -29,10 +32,14 @@ SCOPES = (
     "deliveries:retry",
     "keys:admin",
 )
+# Beside others on a platform key: it acts for the tenant that each request names.
+ACT = "tenants:act"
+
+LONGEST_OVERLAP = 7 * 86_400  # seconds in which a key and its successor both work
 
 
 class ApiKey(Aggregate):
-    """A named credential of one tenant."""
+    """A named credential of one tenant, or of the platform."""
 
     TOPIC = "daybook/key"
 
@@ -48,6 +55,30 @@ class ApiKey(Aggregate):
         self.scopes = scopes
         self.expires_at = expires_at
         self.is_revoked = False
+
+    def rotate(
+        self,
+        name: str,
+        scopes: list[str],
+        expires_at: str | None,
+        previous_expires_at: str | None,
+    ) -> None:
+        """Another key takes this one's place; until then both work. Raises NotFound."""
+        if self.is_revoked:
+            raise NotFound
+        self._rotate(name, scopes, expires_at, previous_expires_at)
+
+    @event("Rotated", topic="daybook.key.rotated")
+    def _rotate(
+        self,
+        name: str,
+        scopes: list[str],
+        expires_at: str | None,
+        previous_expires_at: str | None,
+    ) -> None:
+        self.name = name
+        self.scopes = scopes
+        self.expires_at = expires_at
 
     def revoke(self) -> None:
         """End it, at once and for good."""
@@ -85,16 +116,23 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def check(name: str, scopes: Collection[str], own: Collection[str]) -> list[Fault]:
-    """What is wrong with a new key; `own` are the scopes its maker may hand on."""
+def check(
+    name: str,
+    scopes: Collection[str],
+    own: Collection[str],
+    *,
+    is_platform: bool = False,
+) -> list[Fault]:
+    """What is wrong with a key; `own` are the scopes that its maker may hand on."""
     faults = grammar.check_name(name)
+    known = (*SCOPES, ACT) if is_platform else SCOPES
     if not scopes:
         faults.append(Fault("#/scopes", "invalid", "name at least one scope"))
     for number, scope in enumerate(scopes):
         pointer = f"#/scopes/{number}"
-        if scope not in SCOPES:
-            known = " ".join(SCOPES)
-            faults.append(Fault(pointer, "invalid", f"the scopes are: {known}"))
+        if scope not in known:
+            names = " ".join(known)
+            faults.append(Fault(pointer, "invalid", f"the scopes are: {names}"))
         elif scope not in own:
             faults.append(
                 Fault(pointer, "invalid", "a key hands on its own scopes only")

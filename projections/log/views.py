@@ -1,6 +1,6 @@
 """What the API reads of a tenant's log, within a transaction of that tenant."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -181,3 +181,12 @@ async def _events(
     connection: Connection, name: str, params: dict[str, Any]
 ) -> list[Event]:
     return await rows.many(connection, Event, QUERIES[name], params, binary=True)
+
+
+async def undeclared_types(
+    connection: Connection, tenant_id: UUID, types: Collection[str]
+) -> set[str]:
+    """Which of these types nobody in the tenant has declared."""
+    params = {"tenant_id": tenant_id, "types": list(types)}
+    cursor = await connection.execute(QUERIES["undeclared_types"], params)
+    return {row.type for row in await cursor.fetchall()}

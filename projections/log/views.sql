@@ -206,3 +206,10 @@ from deliveries
 where tenant_id = %(tenant_id)s and position = %(position)s and replay = 0
 order by number desc
 limit %(limit)s
+
+-- name: undeclared_types
+-- Which of these types nobody in the tenant has declared.
+select t.type
+from unnest(%(types)s::text[]) as t (type)
+where not exists (
+    select from event_types d where d.tenant_id = %(tenant_id)s and d.type = t.type)

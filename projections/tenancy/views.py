@@ -1,11 +1,12 @@
 """What the API reads of tenants and keys, and how it learns whose key a request carries."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 
+from domain import ids
 from projections import rows
 from projections.postgres import Connection
 from projections.sql import Queries
@@ -16,12 +17,17 @@ ExternalIdTaken = psycopg.errors.UniqueViolation
 
 
 class Credential(NamedTuple):
-    """What a key stands for."""
+    """What a key stands for, and the tenant that it asks for, if there is such a one."""
 
-    tenant_id: UUID
     key_id: UUID
     scopes: list[str]
     expires_at: datetime | None
+    is_platform: bool
+    tenant_id: UUID | None
+    external_id: str | None
+    state: str | None
+    strict_types: bool | None
+    limits: dict[str, Any] | None
 
 
 class Tenant(NamedTuple):
@@ -30,6 +36,12 @@ class Tenant(NamedTuple):
     tenant_id: UUID
     external_id: str | None
     name: str
+    state: str
+    suspended_at: datetime | None
+    suspended_reason: str | None
+    strict_types: bool
+    retention_days: int | None
+    limits: dict[str, Any]
     created_at: datetime
     updated_at: datetime
 
@@ -44,12 +56,18 @@ class Key(NamedTuple):
     scopes: list[str]
     created_at: datetime
     expires_at: datetime | None
+    previous_expires_at: datetime | None
     last_used_at: datetime | None
 
 
-async def authenticate(connection: Connection, digest: bytes) -> Credential | None:
-    """Whose key has this digest; None when it is unknown, expired or revoked."""
-    params = {"digest": digest}
+async def authenticate(
+    connection: Connection, digest: bytes, named: str | None
+) -> Credential | None:
+    """Whose key has this digest; None when it is unknown, expired or revoked.
+
+    `named` is the tenant that a platform key is to act for: its id or the operator's name.
+    """
+    params = {"digest": digest, "named": named, "named_id": _tenant_id(named)}
     return await rows.first(connection, Credential, QUERIES["authenticate"], params)
 
 
@@ -98,3 +116,10 @@ async def keys(
     query = QUERIES["keys_before" if backwards else "keys"]
     params = {"tenant_id": tenant_id, "key": key, "limit": limit}
     return await rows.many(connection, Key, query, params)
+
+
+def _tenant_id(text: str | None) -> UUID | None:
+    try:
+        return None if text is None else ids.decode("ten", text)
+    except ids.MalformedId:
+        return None

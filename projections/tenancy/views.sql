@@ -1,6 +1,9 @@
 -- name: authenticate
--- Whose key has this digest; no row when it is unknown, expired or revoked.
-select tenant_id, key_id, scopes, expires_at from authenticate(%(digest)s)
+-- Whose key has this digest, and for which tenant it asks; no row when it is unknown,
+-- expired or revoked.
+select key_id, scopes, expires_at, is_platform, tenant_id, external_id, state, strict_types,
+    limits
+from authenticate(%(digest)s, %(named_id)s, %(named)s)
 
 -- name: touch_key
 -- When a key was last used, at most once a minute.
@@ -10,19 +13,24 @@ where tenant_id = %(tenant_id)s and key_id = %(key_id)s
 
 -- name: tenant
 -- One tenant.
-select tenant_id, external_id, name, created_at, updated_at from tenants
-where tenant_id = %(tenant_id)s
+select tenant_id, external_id, name, state, suspended_at, suspended_reason, strict_types,
+    retention_days, limits, created_at, updated_at
+from tenants where tenant_id = %(tenant_id)s
 
 -- name: tenants
 -- A page of tenants, oldest first: their ids sort by time.
-select tenant_id, external_id, name, created_at, updated_at from tenants
+select tenant_id, external_id, name, state, suspended_at, suspended_reason, strict_types,
+    retention_days, limits, created_at, updated_at
+from tenants
 where (%(key)s::uuid is null or tenant_id > %(key)s::uuid)
 order by tenant_id
 limit %(limit)s
 
 -- name: tenants_before
 -- The page before, nearest first.
-select tenant_id, external_id, name, created_at, updated_at from tenants
+select tenant_id, external_id, name, state, suspended_at, suspended_reason, strict_types,
+    retention_days, limits, created_at, updated_at
+from tenants
 where tenant_id < %(key)s::uuid
 order by tenant_id desc
 limit %(limit)s
@@ -33,13 +41,19 @@ select tenant_id from api_keys where key_id = %(key_id)s and revoked_at is null
 
 -- name: key
 -- One key.
-select tenant_id, key_id, name, hint, scopes, created_at, expires_at, last_used_at
+select tenant_id, key_id, name, hint, scopes, created_at, expires_at,
+    case when previous_expires_at > clock_timestamp() then previous_expires_at end
+        as previous_expires_at,
+    last_used_at
 from api_keys
 where tenant_id = %(tenant_id)s and key_id = %(key_id)s and revoked_at is null
 
 -- name: keys
 -- A page of a tenant's keys, oldest first.
-select tenant_id, key_id, name, hint, scopes, created_at, expires_at, last_used_at
+select tenant_id, key_id, name, hint, scopes, created_at, expires_at,
+    case when previous_expires_at > clock_timestamp() then previous_expires_at end
+        as previous_expires_at,
+    last_used_at
 from api_keys
 where tenant_id = %(tenant_id)s and revoked_at is null
     and (%(key)s::uuid is null or key_id > %(key)s::uuid)
@@ -48,7 +62,10 @@ limit %(limit)s
 
 -- name: keys_before
 -- The page before, nearest first.
-select tenant_id, key_id, name, hint, scopes, created_at, expires_at, last_used_at
+select tenant_id, key_id, name, hint, scopes, created_at, expires_at,
+    case when previous_expires_at > clock_timestamp() then previous_expires_at end
+        as previous_expires_at,
+    last_used_at
 from api_keys
 where tenant_id = %(tenant_id)s and revoked_at is null and key_id < %(key)s::uuid
 order by key_id desc

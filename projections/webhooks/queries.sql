@@ -15,10 +15,15 @@ select %(tenant_id)s, %(webhook_id)s, coalesce(max(number), 0) + 1, %(url)s, %(n
 from webhooks where tenant_id = %(tenant_id)s
 
 -- name: require_room
--- No tenant has more webhooks than this.
-select require(count(*) <= %(most)s, 'limit_reached',
-    'a tenant has at most ' || %(most)s || ' webhooks')
-from webhooks where tenant_id = %(tenant_id)s and state <> 'deleted'
+-- No tenant has more webhooks than this, or than the operator has given it.
+select require(count(w.webhook_id) <= l.most, 'limit_reached',
+    'the tenant has at most ' || l.most || ' webhooks')
+from (
+    select coalesce((
+        select (t.limits ->> 'webhooks')::int from tenants t
+        where t.tenant_id = %(tenant_id)s), %(most)s) as most) l
+left join webhooks w on w.tenant_id = %(tenant_id)s and w.state <> 'deleted'
+group by l.most
 
 -- name: insert_lane
 -- Where its live deliveries will be sent from.

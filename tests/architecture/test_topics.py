@@ -17,7 +17,13 @@ AGGREGATES = {"daybook/tenant", "daybook/key", "daybook/event-type", "daybook/we
 EVENTS = {
     "daybook.tenant.created": ["name", "external_id"],
     "daybook.tenant.updated": ["name", "external_id"],
+    "daybook.tenant.configured": ["settings"],
+    "daybook.tenant.suspended": ["reason"],
+    "daybook.tenant.resumed": [],
+    "daybook.tenant.offboarded": [],
+    "daybook.tenant.entered": ["key_id", "on"],
     "daybook.key.created": ["name", "scopes", "expires_at"],
+    "daybook.key.rotated": ["name", "scopes", "expires_at", "previous_expires_at"],
     "daybook.key.revoked": [],
     "daybook.event_type.declared": ["type", "description", "example", "deprecated"],
     "daybook.event_type.updated": ["type", "description", "example", "deprecated"],

@@ -76,7 +76,7 @@ OPENINGS: dict[str, tuple[str, str]] = {
         "lending_functions",
         "log_find()",
     ),
-    "alter function authenticate reset search_path": (
+    "alter function authenticate(bytea) reset search_path": (
         "lending_functions",
         "authenticate()",
     ),

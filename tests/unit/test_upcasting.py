@@ -19,10 +19,10 @@ import msgspec
 import pytest
 from eventsourcing.utils import register_topic
 
-from domain import catalog
+from domain import catalog, ids
 from domain.codec import DatedEvent, JSONTranscoder, LogMapper, UnknownTopic
 from domain.model import Aggregate, AggregateEvent
-from domain.tenancy import api_key, tenant
+from domain.tenancy import api_key, settings, tenant
 from domain.tenancy.api_key import ApiKey
 from domain.tenancy.tenant import Tenant
 from domain.webhooks import event_type, subscription
@@ -79,11 +79,24 @@ NEXT_SETTINGS = FIRST_SETTINGS | {
     "metadata": {},
 }
 
+SOME_KEY = ids.encode("key", SOME_ID)
+TENANT_SETTINGS = {
+    "strict_types": True,
+    "retention_days": 30,
+    "limits": {"webhooks": 5},
+}
+
 # The life of one aggregate of each kind: its events, and what they have made of it.
 LIVES: dict[type[Aggregate], list[tuple[str, dict[str, Any]]]] = {
     Tenant: [
         ("daybook.tenant.created", {"name": "Northside", "external_id": "n-1"}),
         ("daybook.tenant.updated", {"name": "Südufer", "external_id": None}),
+        ("daybook.tenant.configured", {"settings": TENANT_SETTINGS}),
+        ("daybook.tenant.entered", {"entered": {SOME_KEY: "2026-09-01"}}),
+        ("daybook.tenant.suspended", {"is_suspended": True}),
+        ("daybook.tenant.resumed", {"is_suspended": False}),
+        ("daybook.tenant.suspended", {"is_suspended": True}),
+        ("daybook.tenant.offboarded", {"is_offboarded": True}),
     ],
     ApiKey: [
         (
@@ -94,6 +107,10 @@ LIVES: dict[type[Aggregate], list[tuple[str, dict[str, Any]]]] = {
                 "expires_at": "2027-01-01T00:00:00.000000Z",
                 "is_revoked": False,
             },
+        ),
+        (
+            "daybook.key.rotated",
+            {"name": "ci 2", "scopes": ["events:read"], "expires_at": None},
         ),
         ("daybook.key.revoked", {"is_revoked": True}),
     ],
@@ -164,10 +181,17 @@ def lived(kind: type[Aggregate]) -> Aggregate:
     if kind is Tenant:
         made = Tenant(id=name, name="Northside", external_id="n-1")
         made.change("Südufer", None)
+        made.configure(settings.read(TENANT_SETTINGS))
+        made.enter(SOME_KEY, "2026-09-01")
+        made.suspend("unpaid")
+        made.resume()
+        made.suspend("unpaid")
+        made.offboard()
         return made
     if kind is ApiKey:
         scopes, end = ["events:read", "events:write"], "2027-01-01T00:00:00.000000Z"
         key = ApiKey(id=name, name="ci", scopes=scopes, expires_at=end)
+        key.rotate("ci 2", ["events:read"], None, "2026-09-02T12:00:00.000000Z")
         key.revoke()
         return key
     if kind is EventType:

@@ -62,7 +62,10 @@ def stored(admin: Admin) -> list[tuple[str, int]]:
 def test_a_tenant_comes_back_as_it_was(application: Log) -> None:
     tenant_id = a_tenant(application, "Northside", "n-1")
     tenancy.change_tenant(
-        application, Context(OPERATOR, operator=True), tenant_id, "Südufer", None
+        application,
+        Context(OPERATOR, operator=True),
+        tenant_id,
+        {"name": "Südufer", "external_id": None},
     )
     tenant = application.load(Tenant, tenant_originator(tenant_id))
     assert (tenant.name, tenant.external_id, tenant.version) == ("Südufer", None, 2)
