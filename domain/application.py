@@ -1,5 +1,6 @@
 """The one event-sourced application: aggregates in, events into the log."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from eventsourcing.application import AggregateNotFoundError, Application
@@ -41,6 +42,10 @@ class Log(Application[str]):
         """
         if aggregate.pending_events:
             self.save(aggregate, context=context)
+
+    def record_all(self, aggregates: Sequence[Aggregate], context: Context) -> None:
+        """Append what several aggregates decided, in this order, all or nothing."""
+        self.save(*aggregates, context=context)
 
     def _load(self, kind: type[A], originator_id: str, version: int | None) -> A:
         try:

@@ -11,10 +11,19 @@ from eventsourcing.utils import register_topic
 from domain.model import Aggregate, AggregateEvent
 from domain.tenancy.api_key import ApiKey
 from domain.tenancy.tenant import Tenant
+from domain.webhooks.deaths import Deaths
 from domain.webhooks.event_type import EventType
+from domain.webhooks.replay import Replay
 from domain.webhooks.subscription import Subscription
 
-AGGREGATES: tuple[type[Aggregate], ...] = (Tenant, ApiKey, EventType, Subscription)
+AGGREGATES: tuple[type[Aggregate], ...] = (
+    Tenant,
+    ApiKey,
+    EventType,
+    Subscription,
+    Replay,
+    Deaths,
+)
 
 
 def _events(aggregate: type[Aggregate]) -> Iterator[type[AggregateEvent]]:

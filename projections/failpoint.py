@@ -32,6 +32,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "lanes.begun_again": "retries are marked as begun; none is sent",
         "lanes.answered": "a receiver has answered; nothing is written down",
         "lanes.settled": "the outcome is committed; the slot is not free yet",
+        "replays.owed": "a piece of a replay is owed and committed; nobody goes on",
         "rebuild.batch": "a batch of new rows is written; nothing is committed",
         "rebuild.batched": "a batch of new rows is committed; more are missing",
         "rebuild.switch": "the pointer has moved; nothing is committed",

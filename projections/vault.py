@@ -66,6 +66,13 @@ def webhook_place(tenant_id: object, webhook_id: object, version: int) -> str:
     return f"webhook_secrets/{tenant_id}/{webhook_id}/{version}"
 
 
+def snippet_place(
+    tenant_id: object, webhook_id: object, position: int, number: int
+) -> str:
+    """Where the beginning of an attempt's answer belongs."""
+    return f"attempts/{tenant_id}/{webhook_id}/{position}/{number}"
+
+
 def _parse(part: str) -> tuple[str, AESGCM]:
     name, _, text = part.strip().partition(":")
     try:

@@ -19,9 +19,14 @@ from projections.webhooks.handoff import Handoff
 from projections.webhooks.lanes import QUERIES
 from workers.settings import WorkerSettings
 from workers.webhooks.aiohttp_sender import AiohttpSender
+from workers.webhooks.courier import Courier
+from workers.webhooks.disabling import Disabler
 from workers.webhooks.dispatcher import Dispatcher
+from workers.webhooks.ending import Ender
 from workers.webhooks.keeper import Keeper
 from workers.webhooks.lane import Lanes
+from workers.webhooks.mourning import Mourner
+from workers.webhooks.replayer import Replayer
 from workers.webhooks.settling import Settler
 from workers.webhooks.tester import Tester
 
@@ -45,23 +50,31 @@ class Worker:
             settings.development, connections=settings.concurrency + SPARE_CONNECTIONS
         )
         vault = Vault(settings.secret_keys)
-        self._keeper = Keeper(url, self._lanes, settings.lease_seconds, self._wake.set)
-        self._settler = Settler(url, self._lanes, self._application, self._wake.set)
+        # One connection for what is seldom, or in no hurry: single statements only, so
+        # that none waits for another's transaction.
+        self._chores = Link(url, "daybook_worker", "chores")
+        self._ender = Ender(self._chores, self._lanes)
+        self._keeper = Keeper(
+            url, self._lanes, self._ender, settings.lease_seconds, self._wake.set
+        )
+        self._settler = Settler(
+            url, self._lanes, Disabler(self._application), vault, self._wake.set
+        )
+        self._courier = Courier(self._keeper, self._settler, self._sender, vault)
         self._dispatcher = Dispatcher(
             url,
             lanes=self._lanes,
             keeper=self._keeper,
-            settler=self._settler,
-            sender=self._sender,
-            vault=vault,
+            courier=self._courier,
             concurrency=settings.concurrency,
             wake=self._wake,
         )
-        self._tester = Tester(url, self._sender, vault)
+        self._replayer = Replayer(self._chores, self._lanes, self._application)
+        self._mourner = Mourner(self._chores, self._keeper, self._application)
+        self._tester = Tester(self._chores, self._sender, vault)
         projections = (Handoff(self._owed), *registry.REBUILDABLE)
         self._runners = {each.name: Runner(url, each) for each in projections}
         self._rebuilder = Rebuilder(url, registry.REBUILDABLE)
-        self._notices = Link(url, "daybook_worker", "notices")
         self._told = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -76,6 +89,8 @@ class Worker:
                 ("keeper", self._keeper.run()),
                 ("dispatcher", self._dispatcher.run()),
                 ("settler", self._settler.run()),
+                ("replayer", self._replayer.run()),
+                ("mourner", self._mourner.run()),
                 ("tester", self._tester.run()),
                 ("notices", self._tell_others()),
                 ("upkeep", self._upkeep()),
@@ -96,14 +111,16 @@ class Worker:
         """Begin nothing more, let requests in flight come back, settle, leave."""
         kept = [task for task in tasks if task.get_name() in ("settler", "keeper")]
         await _cancel([task for task in tasks if task not in kept])
-        await self._dispatcher.drain(self._settings.grace_seconds)
+        await self._dispatcher.close()
+        await self._courier.drain(self._settings.grace_seconds)
         await self._settler.drain()
         await _cancel(kept)
         await self._keeper.leave()
+        await self._ender.close()
         await self._settler.close()
         await self._tester.close()
         await self._sender.close()
-        await self._notices.close()
+        await self._chores.close()
         await asyncio.to_thread(self._application.close)
 
     def _hear(self, channel: str) -> None:
@@ -128,13 +145,13 @@ class Worker:
             await self._told.wait()
             self._told.clear()
             with contextlib.suppress(*postgres.AWAY):
-                await self._notices.rows(QUERIES["notify_work"])
+                await self._chores.rows(QUERIES["notify_work"])
 
     async def _upkeep(self) -> None:
         """Once a day: partitions for the months to come."""
         while True:
             try:
-                await self._notices.rows(QUERIES["make_partitions"])
+                await self._chores.rows(QUERIES["make_partitions"])
             except postgres.AWAY:
                 await asyncio.sleep(5)
             else:

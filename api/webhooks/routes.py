@@ -9,11 +9,11 @@ from api.answers import Answer
 from api.operation import operation
 from api.pagination import PageQuery
 from api.request import ApiRequest
-from api.shapes import Nothing
 from api.webhooks import changes, settings, shown, trial
 from api.webhooks.schemas import (
     Attempt,
     DisableWebhook,
+    EnableWebhook,
     SendTest,
     TestUnanswered,
     Webhook,
@@ -144,13 +144,17 @@ async def delete_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answ
 
 @post(
     f"{ONE}/enable",
-    **operation("Enable a webhook", scopes=WRITE, body=Nothing, answers={200: Webhook}),
+    **operation(
+        "Enable a webhook", scopes=WRITE, body=EnableWebhook, answers={200: Webhook}
+    ),
 )
 async def enable_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
-    """It is sent everything that waited, in order. Repeatable."""
-    await request.read_if_any(Nothing)
+    """It is sent what waited, in order, or only what comes from now on. Repeatable."""
+    resume = (await request.read_if_any(EnableWebhook)).resume
     one = shapes.parse("wh", webhook_id)
-    position = await changes.change(request, one, lambda seen: Subscription.enable)
+    position = await changes.change(
+        request, one, lambda seen: lambda webhook: webhook.enable(resume)
+    )
     return await changes.answer(request, one, position)
 
 

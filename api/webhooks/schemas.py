@@ -18,6 +18,7 @@ from api.shapes import (
 )
 from domain.webhooks.delivery import State
 from domain.webhooks.retry import DEFAULT as DEFAULT_RETRY
+from domain.webhooks.subscription import Resume
 
 _Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 _Whole = Annotated[int, Meta(ge=0, le=MOST_INTEGER)]
@@ -53,6 +54,12 @@ class WebhookChanges(Struct, kw_only=True, forbid_unknown_fields=True):
     timeout_seconds: _Whole | UnsetType | None = UNSET
     max_in_flight: _Whole | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType | None = UNSET
+
+
+class EnableWebhook(Struct, forbid_unknown_fields=True):
+    """Whether what waited is sent, in order, or cancelled."""
+
+    resume: Resume = "continue"
 
 
 class DisableWebhook(Struct, forbid_unknown_fields=True):
@@ -100,7 +107,7 @@ class Webhook(Struct, kw_only=True):
     keep_response: bool
     metadata: dict[str, Any]
     state: Literal["active", "disabled"]
-    health: Literal["ok", "failing"]
+    health: Literal["ok", "failing", "open"]
     disabled: Disabled | None
     version: int
     created_by: Actor

@@ -1,6 +1,7 @@
 """Rows in their public shapes; what is not built yet has the value it behaves like."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -41,7 +42,7 @@ def webhook(row: views.Webhook, secret: str | None = None) -> Webhook:
         keep_response=False,
         metadata=row.metadata,
         state="active" if row.state == "active" else "disabled",
-        health="failing" if row.is_failing else "ok",
+        health=_health(row),
         disabled=_disabled(row),
         version=row.version,
         created_by=shapes.actor(row.created_by),
@@ -49,6 +50,12 @@ def webhook(row: views.Webhook, secret: str | None = None) -> Webhook:
         updated_at=shapes.time(row.updated_at),
         secret=secret,
     )
+
+
+def _health(row: views.Webhook) -> Literal["ok", "failing", "open"]:
+    if row.is_open:
+        return "open"
+    return "failing" if row.is_failing else "ok"
 
 
 def delivery(row: deliveries.Delivery) -> Delivery:

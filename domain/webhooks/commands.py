@@ -5,14 +5,17 @@ from uuid import UUID
 
 import msgspec
 
+from domain import ids
 from domain.application import Log
 from domain.errors import Invalid, NotFound
 from domain.log.entry import Context
-from domain.webhooks import event_type, subscription
+from domain.webhooks import deaths, event_type, replay, subscription
 from domain.webhooks import settings as rules
+from domain.webhooks.deaths import Deaths
 from domain.webhooks.event_type import EventType
+from domain.webhooks.replay import Kind, Replay, Wanted
 from domain.webhooks.settings import Settings
-from domain.webhooks.subscription import DisabledReason, Subscription
+from domain.webhooks.subscription import DisabledReason, Resume, Subscription
 
 
 def create(
@@ -22,15 +25,23 @@ def create(
     webhook_id: UUID,
     settings: Settings,
     *,
+    start: Wanted | None = None,
     development: bool = False,
 ) -> None:
-    """Begin a webhook; it is owed what is appended from now on. Raises Invalid."""
+    """Begin a webhook; it is owed what is appended from now on. Raises Invalid.
+
+    `start`: and, as a replay of its own, what is older.
+    """
     _check(settings, development)
     webhook = Subscription(
         id=subscription.originator_id(tenant_id, webhook_id),
         settings=msgspec.to_builtins(settings),
     )
-    log.record(webhook, context)
+    if start is None:
+        log.record(webhook, context)
+    else:
+        older = _requested(tenant_id, webhook_id, ids.new(), "start", start)
+        log.record_all([webhook, older], context)
 
 
 def configure(
@@ -49,11 +60,30 @@ def configure(
     log.record(webhook, context)
 
 
-def enable(log: Log, context: Context, tenant_id: UUID, webhook_id: UUID) -> None:
+def enable(
+    log: Log,
+    context: Context,
+    tenant_id: UUID,
+    webhook_id: UUID,
+    resume: Resume = "continue",
+) -> None:
     """Send again. Raises NotFound."""
     webhook = load(log, tenant_id, webhook_id)
-    webhook.enable()
+    webhook.enable(resume)
     log.record(webhook, context)
+
+
+def request_replay(
+    log: Log,
+    context: Context,
+    tenant_id: UUID,
+    webhook_id: UUID,
+    replay_id: UUID,
+    wanted: Wanted,
+) -> None:
+    """Owe events of the past to a webhook. Raises NotFound."""
+    load(log, tenant_id, webhook_id)
+    log.record(_requested(tenant_id, webhook_id, replay_id, "replay", wanted), context)
 
 
 def disable(
@@ -105,12 +135,74 @@ def declare(
     log.record(declared, context)
 
 
+def end_replay(
+    log: Log, context: Context, tenant_id: UUID, webhook_id: UUID, replay_id: UUID
+) -> None:
+    """Owe nothing more of a replay, and cancel what waits. Raises NotFound."""
+    found = _replay(log, tenant_id, webhook_id, replay_id)
+    found.cancel()
+    log.record(found, context)
+
+
+def complete_replay(
+    log: Log,
+    context: Context,
+    tenant_id: UUID,
+    webhook_id: UUID,
+    replay_id: UUID,
+    *,
+    handed_off: int,
+    succeeded: int,
+    dead: int,
+) -> None:
+    """A replay has done what it was asked for. Raises NotFound."""
+    found = _replay(log, tenant_id, webhook_id, replay_id)
+    found.complete(handed_off, succeeded, dead)
+    log.record(found, context)
+
+
+def report_deaths(
+    log: Log,
+    context: Context,
+    tenant_id: UUID,
+    webhook_id: UUID,
+    number: int,
+    *,
+    count: int,
+    since: str,
+    last_position: int,
+) -> None:
+    """Tell of dead deliveries; `number` counts the webhook's reports from 1."""
+    report = Deaths(
+        id=deaths.originator_id(tenant_id, webhook_id, number),
+        webhook_id=ids.encode("wh", webhook_id),
+        count=count,
+        since=since,
+        last_position=last_position,
+    )
+    log.record(report, context)
+
+
 def load(log: Log, tenant_id: UUID, webhook_id: UUID) -> Subscription:
     """The webhook as it is now; a deleted one is an absent one. Raises NotFound."""
     webhook = log.load(Subscription, subscription.originator_id(tenant_id, webhook_id))
     if webhook.is_deleted:
         raise NotFound
     return webhook
+
+
+def _requested(
+    tenant_id: UUID, webhook_id: UUID, replay_id: UUID, kind: Kind, wanted: Wanted
+) -> Replay:
+    return Replay(
+        id=replay.originator_id(tenant_id, webhook_id, replay_id),
+        kind=kind,
+        **msgspec.structs.asdict(wanted),
+    )
+
+
+def _replay(log: Log, tenant_id: UUID, webhook_id: UUID, replay_id: UUID) -> Replay:
+    return log.load(Replay, replay.originator_id(tenant_id, webhook_id, replay_id))
 
 
 def _check(settings: Settings, development: bool) -> None:

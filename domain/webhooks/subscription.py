@@ -11,6 +11,7 @@ from domain.model import Aggregate
 from domain.webhooks.settings import Settings
 
 DisabledReason = Literal["manual", "gone", "failures"]
+Resume = Literal["continue", "skip"]
 
 MOST_WEBHOOKS = 100  # a tenant
 
@@ -67,6 +68,19 @@ class Subscription(Aggregate):
             """Version 1 had fewer settings."""
             _settings_of_2(state)
 
+    class Resumed(Aggregate.Event):
+        """It sends again: what waited, in order, or only what comes from now on."""
+
+        TOPIC = "daybook.webhook.enabled"
+        class_version = 2
+
+        resume: Resume
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Version 1 knew nothing else."""
+            state["resume"] = "continue"
+
     @event(Created)
     def __init__(self, id: str, settings: dict[str, Any]) -> None:
         self.settings = settings
@@ -83,13 +97,13 @@ class Subscription(Aggregate):
     def _configure(self, settings: dict[str, Any]) -> None:
         self.settings = settings
 
-    def enable(self) -> None:
-        """Send again, beginning with what waited. Nothing happens when it is on."""
+    def enable(self, resume: Resume = "continue") -> None:
+        """Send again: what waited too, or skip it. Nothing happens when it is on."""
         if not self.is_enabled:
-            self._enable()
+            self._enable(resume)
 
-    @event("Enabled", topic="daybook.webhook.enabled")
-    def _enable(self) -> None:
+    @event(Resumed)
+    def _enable(self, resume: Resume) -> None:
         self.is_enabled = True
 
     def disable(self, reason: DisabledReason, note: str | None = None) -> None:

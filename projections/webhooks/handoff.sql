@@ -23,13 +23,15 @@ wanted as materialized (
 ),
 -- Two patterns of one webhook may match the same event: it is owed once.
 matched as (
-    select distinct b.tenant_id, r.webhook_id, b.position, b.recorded_at, r.version
+    select distinct b.tenant_id, r.webhook_id, b.position, b.recorded_at, b.stream,
+        r.version
     from batch b
     join wanted w on w.type = b.type
     join webhook_ranges r
         on r.tenant_id = b.tenant_id and r.pattern = w.pattern
         and r.to_position >= b.position and r.from_position <= b.position
-    where r.own_stream <> b.stream and b.log_position <> all(%(left_out)s)
+    where r.own_stream <> b.stream and not starts_with(b.stream, r.own_stream || '/')
+        and b.log_position <> all(%(left_out)s)
 ),
 numbered as materialized (
     select m.*, s.sequence + row_number() over (
@@ -48,10 +50,13 @@ counted as (
 ),
 inserted as (
     insert into owed (
-        tenant_id, webhook_id, replay, position, recorded_at, sequence, webhook_version)
-    select tenant_id, webhook_id, 0, position, recorded_at, sequence, version
-    from numbered
-    order by tenant_id, webhook_id, position
+        tenant_id, webhook_id, replay, position, recorded_at, sequence, webhook_version,
+        stream)
+    select n.tenant_id, n.webhook_id, 0, n.position, n.recorded_at, n.sequence, n.version,
+        case when w.ordering = 'stream' then n.stream end
+    from numbered n
+    join webhooks w using (tenant_id, webhook_id)
+    order by n.tenant_id, n.webhook_id, n.position
     returning 1
 )
 select (select count(*) from batch) as events,

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from domain import ids, patterns
 from domain.log.entry import Statement
-from domain.webhooks import event_type, subscription
+from domain.webhooks import event_type, replay, subscription
 from projections.inline import Posting, Posts
 from projections.sql import Queries
 from projections.vault import Sealed
@@ -81,7 +81,10 @@ def _updated(event: Posting) -> list[Statement]:
 
 
 def _enabled(event: Posting) -> list[Statement]:
-    return _statements(_params(event), "enable_webhook", "poke")
+    names = ["enable_webhook", "forget_failures"]
+    if event.data["resume"] == "skip":
+        names.append("skip_waiting")
+    return _statements(_params(event), *names, "poke")
 
 
 def _disabled(event: Posting) -> list[Statement]:
@@ -90,7 +93,47 @@ def _disabled(event: Posting) -> list[Statement]:
 
 
 def _deleted(event: Posting) -> list[Statement]:
-    return _statements(_params(event), "delete_webhook", "close_ranges", "poke")
+    return _statements(
+        _params(event), "delete_webhook", "close_ranges", "cancel_replays", "poke"
+    )
+
+
+def _replay_params(event: Posting) -> dict[str, Any]:
+    webhook_id, replay_id = replay.parse_stream(event.stream)
+    return {
+        "tenant_id": event.tenant_id,
+        "webhook_id": webhook_id,
+        "replay_id": replay_id,
+        "event_id": event.event_id,
+        "actor": event.actor,
+        "at": event.occurred_at,
+    }
+
+
+def _replay_requested(event: Posting) -> list[Statement]:
+    chosen = event.data["event_types"]
+    params = _replay_params(event) | event.data
+    params |= {
+        "patterns": None if chosen is None else patterns.normalise(chosen),
+        "most": replay.MOST_RUNNING,
+    }
+    names = ("insert_replay", "require_replay_room", "insert_replay_lane", "poke")
+    return _statements(params, *names)
+
+
+def _replay_completed(event: Posting) -> list[Statement]:
+    params = _replay_params(event) | {"state": "completed"}
+    return _statements(params, "end_replay", "poke")
+
+
+def _replay_cancelled(event: Posting) -> list[Statement]:
+    params = _replay_params(event) | {"state": "cancelled"}
+    return _statements(params, "end_replay", "poke")
+
+
+def _told(event: Posting) -> list[Statement]:
+    """A report is only read; what it counts is a rider of the command that tells."""
+    return []
 
 
 def _declared(event: Posting) -> list[Statement]:
@@ -113,6 +156,10 @@ POSTS: Posts = {
     "daybook.webhook.enabled": _enabled,
     "daybook.webhook.disabled": _disabled,
     "daybook.webhook.deleted": _deleted,
+    "daybook.replay.requested": _replay_requested,
+    "daybook.replay.completed": _replay_completed,
+    "daybook.replay.cancelled": _replay_cancelled,
+    "daybook.delivery.dead": _told,
     "daybook.event_type.declared": _declared,
     "daybook.event_type.updated": _declared,
 }

@@ -10,13 +10,16 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
+from domain.webhooks.settings import Format
 from projections.sql import Queries
 
+OWNING = Queries("projections.webhooks", "owning.sql")
 QUERIES = Queries("projections.webhooks", "lanes.sql")
+ENDING = Queries("projections.webhooks", "ending.sql")
 
 
 class LaneKey(NamedTuple):
-    """Which lane: a webhook's live deliveries, or one replay of it."""
+    """Which lane: a webhook's live deliveries (replay 0), or one replay of it."""
 
     tenant_id: UUID
     webhook_id: UUID
@@ -24,7 +27,13 @@ class LaneKey(NamedTuple):
 
 
 class Due(Protocol):
-    """A delivery whose next attempt begins now, with all that the request needs."""
+    """A delivery whose next attempt begins now, with what its body is made of.
+
+    `number` counts all attempts, `base` those before it was redriven. `ordered` is the
+    stream, where its order is kept. `webhook_version` is the webhook's now, `format` that
+    of the version by which the event was owed. Number 0: a row that waits for its stream;
+    it was only looked at, and has nothing else.
+    """
 
     tenant_id: UUID
     webhook_id: UUID
@@ -34,28 +43,29 @@ class Due(Protocol):
     sequence: int | None
     trigger: str
     number: int
+    base: int
     once: bool
+    format: Format
+    ordered: str | None
+    webhook_version: int
     event_id: str
     type: str
     stream: str
     version: int
     state: bytes
     metadata: bytes | None
+    source: str | None
     subject: str | None
+    correlation_id: str | None
+    causation_id: str | None
     occurred_at: datetime
-    webhook_number: int
-    url: str
-    retry: str
-    timeout_seconds: int
-    max_in_flight: int
-    webhook_version: int
-    secret_version: int
-    key_id: str
-    sealed: bytes
 
 
 class Settlement(NamedTuple):
-    """What came of one attempt, and what follows; the columns of `settle`, in order."""
+    """What came of one attempt, and what follows; the columns of `settle`, in order.
+
+    `state` is a delivery's, or held: dead, with its stream waiting behind it.
+    """
 
     tenant_id: UUID
     webhook_id: UUID
@@ -73,20 +83,25 @@ class Settlement(NamedTuple):
     detail: str
     retry_after_seconds: int | None
     webhook_version: int
-    secret_version: int
+    secret_version: int | None
     body_bytes: int
     body_sha256: bytes
     response_headers: str
     response_bytes: int
+    snippet_key_id: str | None
+    snippet: bytes | None
     state: str
     delay: float | None
+    made: bool
+    tells: bool
 
 
 _SETTLE = (
     "tenants", "webhooks", "replays", "epochs", "positions", "numbers", "recorded",
     "triggers", "outcomes", "started", "durations", "statuses", "errors", "details",
     "retry_afters", "webhook_versions", "secret_versions", "body_sizes", "body_hashes",
-    "response_headers", "response_sizes", "states", "delays",
+    "response_headers", "response_sizes", "snippet_keys", "snippets", "states", "delays",
+    "mades", "tells",
 )  # fmt: skip
 
 
@@ -104,3 +119,8 @@ def key_params(keys: Iterable[LaneKey]) -> dict[str, list[Any]]:
         webhooks.append(key.webhook_id)
         replays.append(key.replay)
     return {"tenants": tenants, "webhooks": webhooks, "replays": replays}
+
+
+def key_of(row: Any) -> LaneKey:
+    """Which lane a row is of."""
+    return LaneKey(row.tenant_id, row.webhook_id, row.replay)

@@ -1,138 +1,51 @@
--- name: hello
--- A worker begins to live; also clears away those that are long dead.
-with gone as (
-    delete from owners where lease_until < clock_timestamp() - interval '1 hour')
-insert into owners (owner, lease_until)
-values (%(owner)s, clock_timestamp() + make_interval(secs => %(lease)s))
-
--- name: renew
--- A worker lives on. No row when its lease ran out: then others may own its lanes, and it
--- must begin anew under another name.
-update owners set lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
-where owner = %(owner)s and lease_until > clock_timestamp()
-returning owner
-
--- name: goodbye
--- A worker ends: its lanes are free at once.
-delete from owners where owner = %(owner)s
-
--- name: shares
--- How many lanes there are, how many are ours, and how many workers share them.
-select (select count(*) from lanes) as lanes,
-    (select count(*) from lanes where owner = %(owner)s) as own,
-    (select count(*) from owners where lease_until > clock_timestamp()) as workers
-
--- name: take
--- Take lanes that no living worker owns. epoch rises, so whatever the former owner still
--- writes is recognised. SKIP LOCKED: two workers that take at once share, neither waits.
-with free as (
-    select l.tenant_id, l.webhook_id, l.replay
-    from lanes l
-    where not exists (
-        select from owners o
-        where o.owner = l.owner and o.lease_until > clock_timestamp())
-    limit %(most)s
-    for update of l skip locked
-)
-update lanes l
-set owner = %(owner)s, epoch = l.epoch + 1
-from free f
-where l.tenant_id = f.tenant_id and l.webhook_id = f.webhook_id and l.replay = f.replay
-returning l.tenant_id, l.webhook_id, l.replay, l.epoch, l.failing_since is not null as failing
-
--- name: owned
--- The lanes of this worker as the database has them; asked after a lost connection, when
--- a taking may have been committed without our hearing of it.
-select tenant_id, webhook_id, replay, epoch, failing_since is not null as failing
-from lanes where owner = %(owner)s
-
--- name: give_back
--- Lanes for others to take.
-update lanes l set owner = null
-from unnest(%(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[])
-    as g (tenant_id, webhook_id, replay)
-where l.tenant_id = g.tenant_id and l.webhook_id = g.webhook_id and l.replay = g.replay
-    and l.owner = %(owner)s
-
--- name: begin_anew
--- A statement that began attempts got lost on its way: our own epoch ends, so that it
--- cannot count any more. Waits for it, if it is still being committed.
-update lanes l
-set epoch = l.epoch + 1
-from unnest(
-    %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[])
-    as a (tenant_id, webhook_id, replay, epoch)
-where l.tenant_id = a.tenant_id and l.webhook_id = a.webhook_id and l.replay = a.replay
-    and l.epoch = a.epoch
-returning l.tenant_id, l.webhook_id, l.replay, l.epoch
-
--- name: recover
--- After a takeover: what may have been on the wire when the former owner was lost. Each
--- such attempt is recorded as unknown, once, and the delivery is due again at once.
-with mine as (
-    select l.tenant_id, l.webhook_id, l.replay, l.sent_through
-    from lanes l
-    join unnest(
-        %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[])
-        as a (tenant_id, webhook_id, replay, epoch)
-        using (tenant_id, webhook_id, replay, epoch)
-    order by l.tenant_id, l.webhook_id, l.replay
-    for share of l
-),
-lost as (
-    update owed o
-    set attempts = greatest(o.attempts, 1), next_attempt_at = clock_timestamp()
-    from mine m
-    where o.tenant_id = m.tenant_id and o.webhook_id = m.webhook_id
-        and o.replay = m.replay and o.next_attempt_at is null
-        and (o.attempts > 0 or o.position <= m.sent_through)
-    returning o.tenant_id, o.position, o.webhook_id, o.replay, o.attempts, o.recorded_at,
-        o.trigger, o.webhook_version
-)
-insert into attempts (
-    tenant_id, position, webhook_id, replay, number, recorded_at, trigger, outcome,
-    started_at, webhook_version, detail)
-select tenant_id, position, webhook_id, replay, attempts, recorded_at, trigger, 'unknown',
-    clock_timestamp(), webhook_version,
-    'the worker was lost while this attempt may have been on its way'
-from lost
-on conflict do nothing
-
 -- name: lane_states
--- What a worker knows of its lanes before it looks at their rows. Seconds, not a time: two
--- clocks are never compared.
-select l.tenant_id, l.webhook_id, l.replay, w.state, w.max_in_flight,
-    extract(epoch from d.next_attempt_at - clock_timestamp())::float8 as due_in
+-- What a worker knows of its lanes before it looks at their rows. Seconds, not times: two
+-- clocks are never compared. A lane that keeps an order is looked at further ahead.
+select l.tenant_id, l.webhook_id, l.replay, w.state, w.version, w.enabled_version,
+    w.max_in_flight, w.rate_per_second, w.disable_failures, w.disable_over_seconds,
+    w.on_dead, j.state as replay_state, j.replay_id, j.created_at as replay_at, j.fresh_ids,
+    l.skip_through, l.failures, l.opened_at is not null as is_open,
+    extract(epoch from clock_timestamp() - l.failing_since)::float8 as failing_for,
+    extract(epoch from d.next_attempt_at - clock_timestamp())::float8 as due_in,
+    w.ordering = 'stream' or exists (
+        select from owed o
+        where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
+            and o.replay = l.replay and o.stream is not null) as is_ordered,
+    w.on_dead = 'continue' and exists (
+        select from owed o
+        where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
+            and o.replay = l.replay and o.held_at is not null) as lets_go
 from unnest(%(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[])
     as a (tenant_id, webhook_id, replay)
 join lanes l using (tenant_id, webhook_id, replay)
 join webhooks w using (tenant_id, webhook_id)
+left join replays j using (tenant_id, webhook_id, replay)
 left join lateral (
     select o.next_attempt_at from owed o
     where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
-        and o.replay = l.replay and o.next_attempt_at is not null
+        and o.replay = l.replay and o.next_attempt_at < 'infinity'
     order by o.next_attempt_at limit 1) d on true
 
--- name: handed_off_since
--- Lanes that were given rows by handoffs after this one, and how far handoffs have come.
-select c.log_position as through, s.tenant_id, s.webhook_id, l.owner
-from checkpoints c
-left join webhook_sequences s on s.handed_off > %(since)s
-left join lanes l on l.tenant_id = s.tenant_id and l.webhook_id = s.webhook_id
-    and l.replay = 0
-where c.name = 'deliveries'
+-- name: targets
+-- Where requests of these webhooks go, and what they carry.
+select w.tenant_id, w.webhook_id, w.number as webhook_number, w.version as webhook_version,
+    w.url, w.retry, w.timeout_seconds, w.networks, w.keep_response, w.headers_version,
+    h.key_id as headers_key_id, h.sealed as headers
+from unnest(%(tenants)s::uuid[], %(webhooks)s::uuid[]) as a (tenant_id, webhook_id)
+join webhooks w using (tenant_id, webhook_id)
+left join webhook_headers h on h.tenant_id = w.tenant_id and h.webhook_id = w.webhook_id
+    and h.version = w.headers_version
 
--- name: take_pokes
--- What this worker is told about its lanes; and what nobody needs to know any more.
-delete from pokes p
-where exists (
-        select from lanes l
-        where l.tenant_id = p.tenant_id and l.webhook_id = p.webhook_id
-            and l.owner = %(owner)s)
-    or not exists (
-        select from lanes l
-        where l.tenant_id = p.tenant_id and l.webhook_id = p.webhook_id)
-returning p.tenant_id, p.webhook_id
+-- name: target_keys
+-- The secrets these webhooks sign with, newest first: the current one and, for as long as
+-- they overlap, those before it.
+select s.tenant_id, s.webhook_id, s.scheme, s.version, s.key_id, s.sealed, s.expires_at
+from unnest(%(tenants)s::uuid[], %(webhooks)s::uuid[]) as a (tenant_id, webhook_id)
+join webhooks w using (tenant_id, webhook_id)
+join webhook_secrets s using (tenant_id, webhook_id)
+where s.scheme = any(w.signing)
+    and (s.expires_at is null or s.expires_at > clock_timestamp())
+order by s.version desc, s.scheme
 
 -- name: first_attempts
 -- The next rows of several lanes, in order, each lane as many as it has room for; and in
@@ -140,53 +53,83 @@ returning p.tenant_id, p.webhook_id
 -- whose epoch is another's by now gives nothing: the lock waits for the taker's commit,
 -- then sees the new epoch. Lanes are locked in the order of their key, here and in settle,
 -- so that the two, on their own connections, never wait for each other in a circle.
+--
+-- A row whose stream is kept in order is free when nothing of the stream is owed before
+-- it; then its attempt is noted in the row. Otherwise it is put to wait, and `release`
+-- finds it. The caller runs the two one after the other, never side by side: so a row that
+-- is put to wait here, behind one that is finished meanwhile, is found. The lane looks at
+-- `look` rows at most and begins `room` of them.
+--
+-- What is older than the webhook goes first where an order is kept.
 with mine as materialized (
-    select l.tenant_id, l.webhook_id, l.replay, l.epoch, l.sent_through, a.room
+    select l.tenant_id, l.webhook_id, l.replay, l.epoch, l.sent_through, a.room, a.look
     from unnest(
         %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[],
-        %(rooms)s::int[]) as a (tenant_id, webhook_id, replay, epoch, room)
+        %(rooms)s::int[], %(looks)s::int[])
+        as a (tenant_id, webhook_id, replay, epoch, room, look)
     join lanes l using (tenant_id, webhook_id, replay, epoch)
     join webhooks w using (tenant_id, webhook_id)
     where w.state = 'active'
+        and (w.ordering = 'none' or l.replay > 0 or not exists (
+            select from replays j
+            where j.tenant_id = l.tenant_id and j.webhook_id = l.webhook_id
+                and j.kind = 'start' and j.state = 'running'))
     order by l.tenant_id, l.webhook_id, l.replay
     for no key update of l
 ),
-next as materialized (
-    select m.tenant_id, m.webhook_id, m.replay, m.epoch, o.position, o.recorded_at,
-        o.sequence, o.trigger
+seen as materialized (
+    select m.tenant_id, m.webhook_id, m.replay, m.epoch, m.room, o.*,
+        count(*) filter (where o.free) over (
+            partition by m.tenant_id, m.webhook_id, m.replay order by o.position) as nth
     from mine m
     cross join lateral (
-        select q.position, q.recorded_at, q.sequence, q.trigger from owed q
+        select q.position, q.recorded_at, q.sequence, q.trigger, q.webhook_version, q.stream,
+            q.stream is null or not exists (
+                select from owed b
+                where b.tenant_id = q.tenant_id and b.webhook_id = q.webhook_id
+                    and b.replay = q.replay and b.stream = q.stream
+                    and b.position < q.position) as free
+        from owed q
         where q.tenant_id = m.tenant_id and q.webhook_id = m.webhook_id
             and q.replay = m.replay and q.position > m.sent_through
             and q.attempts = 0 and q.next_attempt_at is null
         order by q.position
-        limit m.room) o
+        limit m.look) o
+),
+passed as materialized (
+    select * from seen where nth <= room
 ),
 raised as (
     update lanes l
     set sent_through = n.last
     from (
         select tenant_id, webhook_id, replay, epoch, max(position) as last
-        from next group by tenant_id, webhook_id, replay, epoch) n
+        from passed group by tenant_id, webhook_id, replay, epoch) n
     where l.tenant_id = n.tenant_id and l.webhook_id = n.webhook_id
         and l.replay = n.replay and l.epoch = n.epoch
     returning l.tenant_id, l.webhook_id, l.replay
+),
+marked as (
+    update owed o
+    set attempts = case when p.free then 1 else 0 end,
+        next_attempt_at = case when not p.free then 'infinity'::timestamptz end
+    from passed p
+    where p.stream is not null and o.tenant_id = p.tenant_id
+        and o.webhook_id = p.webhook_id and o.replay = p.replay
+        and o.position = p.position
 )
-select n.tenant_id, n.webhook_id, n.replay, n.position, n.recorded_at, n.sequence,
-    n.trigger, 1 as number, false as once,
-    e.event_id, e.type, e.stream, e.version, e.state, e.metadata, e.subject, e.occurred_at,
-    w.number as webhook_number, w.url, w.retry, w.timeout_seconds, w.max_in_flight,
-    w.version as webhook_version, k.version as secret_version, k.key_id, k.sealed
-from next n
+select p.tenant_id, p.webhook_id, p.replay, p.position, p.recorded_at, p.sequence,
+    p.trigger, case when p.free then 1 else 0 end as number, 0 as base, false as once,
+    v.format, p.stream as ordered, w.version as webhook_version,
+    e.event_id, e.type, e.stream, e.version, e.state, e.metadata, e.source, e.subject,
+    e.correlation_id, e.causation_id, e.occurred_at
+from passed p
 join raised using (tenant_id, webhook_id, replay)
-join events e on e.tenant_id = n.tenant_id and e.position = n.position
-join webhooks w on w.tenant_id = n.tenant_id and w.webhook_id = n.webhook_id
-join lateral (
-    select s.version, s.key_id, s.sealed from webhook_secrets s
-    where s.tenant_id = n.tenant_id and s.webhook_id = n.webhook_id
-    order by s.version desc limit 1) k on true
-order by n.tenant_id, n.webhook_id, n.replay, n.position
+join webhooks w on w.tenant_id = p.tenant_id and w.webhook_id = p.webhook_id
+join webhook_versions v on v.tenant_id = p.tenant_id and v.webhook_id = p.webhook_id
+    and v.version = p.webhook_version
+left join events e on p.free and e.tenant_id = p.tenant_id and e.position = p.position
+order by p.tenant_id, p.webhook_id, p.replay, p.position
 
 -- name: due_attempts
 -- Retries whose time has come; before any leaves, its attempt number is raised. The lane
@@ -220,28 +163,48 @@ begun as (
         and o.replay = d.replay and o.position = d.position
         and o.next_attempt_at is not null
     returning o.tenant_id, o.webhook_id, o.replay, o.position, o.recorded_at, o.sequence,
-        o.trigger, o.attempts, o.once
+        o.trigger, o.attempts, o.base, o.once, o.stream as ordered, o.webhook_version
 )
 select b.tenant_id, b.webhook_id, b.replay, b.position, b.recorded_at, b.sequence,
-    b.trigger,
-    b.attempts as number, b.once,
-    e.event_id, e.type, e.stream, e.version, e.state, e.metadata, e.subject, e.occurred_at,
-    w.number as webhook_number, w.url, w.retry, w.timeout_seconds, w.max_in_flight,
-    w.version as webhook_version, k.version as secret_version, k.key_id, k.sealed
+    b.trigger, b.attempts as number, b.base, b.once, v.format, b.ordered,
+    w.version as webhook_version,
+    e.event_id, e.type, e.stream, e.version, e.state, e.metadata, e.source, e.subject,
+    e.correlation_id, e.causation_id, e.occurred_at
 from begun b
 join events e on e.tenant_id = b.tenant_id and e.position = b.position
 join webhooks w on w.tenant_id = b.tenant_id and w.webhook_id = b.webhook_id
-join lateral (
-    select s.version, s.key_id, s.sealed from webhook_secrets s
-    where s.tenant_id = b.tenant_id and s.webhook_id = b.webhook_id
-    order by s.version desc limit 1) k on true
+join webhook_versions v on v.tenant_id = b.tenant_id and v.webhook_id = b.webhook_id
+    and v.version = b.webhook_version
 order by b.tenant_id, b.webhook_id, b.replay, b.position
+
+-- name: release
+-- Heads of these streams were finished: what waits next in each is due now.
+with heads as (
+    select h.tenant_id, h.webhook_id, h.replay, o.position
+    from unnest(
+        %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(streams)s::text[])
+        as h (tenant_id, webhook_id, replay, stream)
+    cross join lateral (
+        select q.position from owed q
+        where q.tenant_id = h.tenant_id and q.webhook_id = h.webhook_id
+            and q.replay = h.replay and q.stream = h.stream
+        order by q.position limit 1) o
+)
+update owed o
+set next_attempt_at = clock_timestamp()
+from heads h
+where o.tenant_id = h.tenant_id and o.webhook_id = h.webhook_id and o.replay = h.replay
+    and o.position = h.position and o.next_attempt_at = 'infinity'
+returning o.tenant_id, o.webhook_id, o.replay
 
 -- name: settle
 -- What came of attempts, many at once. Of a lane that is another's by now an attempt is
 -- recorded as late and changes nothing else. Saying the same twice changes nothing: after
 -- a lost connection the worker simply says it again. For that a row must still be in the
 -- very attempt that is settled: it may have been asked for by hand in between.
+--
+-- made: whether a request was made at all; a delivery that is too old, or out of attempts
+-- after lost workers, ends without one. tells: whether its death is to be told of.
 with done as materialized (
     select * from unnest(
         %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[],
@@ -250,12 +213,14 @@ with done as materialized (
         %(durations)s::real[], %(statuses)s::int[], %(errors)s::text[],
         %(details)s::text[], %(retry_afters)s::int[], %(webhook_versions)s::int[],
         %(secret_versions)s::int[], %(body_sizes)s::int[], %(body_hashes)s::bytea[],
-        %(response_headers)s::jsonb[], %(response_sizes)s::int[], %(states)s::text[],
-        %(delays)s::real[])
+        %(response_headers)s::jsonb[], %(response_sizes)s::int[],
+        %(snippet_keys)s::text[], %(snippets)s::bytea[], %(states)s::text[],
+        %(delays)s::real[], %(mades)s::boolean[], %(tells)s::boolean[])
         as d (tenant_id, webhook_id, replay, epoch, position, number, recorded_at, trigger,
               outcome, started_at, duration_ms, status_code, error, detail,
               retry_after_seconds, webhook_version, secret_version, body_bytes, body_sha256,
-              response_headers, response_bytes, state, delay)
+              response_headers, response_bytes, snippet_key_id, snippet, state, delay,
+              made, tells)
 ),
 held as (
     select l.tenant_id, l.webhook_id, l.replay, l.epoch
@@ -274,39 +239,80 @@ recorded as (
         tenant_id, position, webhook_id, replay, number, recorded_at, trigger, outcome,
         started_at, duration_ms, status_code, error, detail, retry_after_seconds,
         webhook_version, secret_version, body_bytes, body_sha256, response_headers,
-        response_bytes)
+        response_bytes, snippet_key_id, snippet)
     select tenant_id, position, webhook_id, replay, number, recorded_at, trigger,
         case when ours then outcome else 'late' end, started_at, duration_ms, status_code,
         error, detail, retry_after_seconds, webhook_version, secret_version, body_bytes,
-        body_sha256, response_headers, response_bytes
+        body_sha256, response_headers, response_bytes, snippet_key_id, snippet
     from judged
+    where made
     on conflict do nothing
 ),
 waiting as (
     update owed o
     set attempts = j.number,
-        next_attempt_at = clock_timestamp() + make_interval(secs => j.delay),
-        trigger = 'schedule', status_code = j.status_code, error = j.error
+        next_attempt_at = case j.state
+            when 'retrying' then clock_timestamp() + make_interval(secs => j.delay) end,
+        held_at = case j.state when 'held' then clock_timestamp() end,
+        trigger = 'schedule',
+        status_code = case when j.made then j.status_code else o.status_code end,
+        error = case when j.made then j.error else o.error end
     from judged j
-    where j.ours and j.state = 'retrying' and o.tenant_id = j.tenant_id
+    where j.ours and j.state in ('retrying', 'held') and o.tenant_id = j.tenant_id
         and o.webhook_id = j.webhook_id and o.replay = j.replay
         and o.position = j.position
-        and o.next_attempt_at is null and greatest(o.attempts, 1) = j.number
+        and o.next_attempt_at is null and o.held_at is null
+        and greatest(o.attempts, 1) = j.number
+    returning o.tenant_id, o.webhook_id, o.replay, o.position
 ),
 finished as (
     delete from owed o
     using judged j
-    where j.ours and j.state <> 'retrying' and o.tenant_id = j.tenant_id
+    where j.ours and j.state not in ('retrying', 'held') and o.tenant_id = j.tenant_id
         and o.webhook_id = j.webhook_id and o.replay = j.replay
         and o.position = j.position
-        and o.next_attempt_at is null and greatest(o.attempts, 1) = j.number
-    returning o.tenant_id, o.webhook_id, o.replay, o.position, o.sequence
+        and o.next_attempt_at is null and o.held_at is null
+        and greatest(o.attempts, 1) = j.number
+    returning o.tenant_id, o.webhook_id, o.replay, o.position, o.sequence,
+        o.webhook_version, o.status_code, o.error
+),
+tallied as (
+    update replays r
+    set succeeded = r.succeeded + t.succeeded, dead = r.dead + t.dead
+    from (
+        select j.tenant_id, j.webhook_id, j.replay,
+            count(*) filter (where j.state = 'succeeded') as succeeded,
+            count(*) filter (where j.state = 'dead') as dead
+        from judged j
+        join finished f using (tenant_id, webhook_id, replay, position)
+        where j.replay > 0
+        group by j.tenant_id, j.webhook_id, j.replay) t
+    where r.tenant_id = t.tenant_id and r.webhook_id = t.webhook_id and r.replay = t.replay
+),
+mourned as (
+    insert into webhook_deaths (tenant_id, webhook_id, count, since, last_position)
+    select j.tenant_id, j.webhook_id, count(*), clock_timestamp(), max(j.position)
+    from judged j
+    join (
+        select tenant_id, webhook_id, replay, position from finished
+        union all
+        select tenant_id, webhook_id, replay, position from waiting) f
+        using (tenant_id, webhook_id, replay, position)
+    where j.tells and j.state in ('dead', 'held')
+    group by j.tenant_id, j.webhook_id
+    on conflict (tenant_id, webhook_id) do update
+    set count = webhook_deaths.count + excluded.count,
+        since = coalesce(webhook_deaths.since, excluded.since),
+        last_position = excluded.last_position
 )
 insert into results (
     tenant_id, position, webhook_id, replay, recorded_at, sequence, webhook_version, state,
     attempts, status_code, error, finished_at)
 select j.tenant_id, j.position, j.webhook_id, j.replay, j.recorded_at, f.sequence,
-    j.webhook_version, j.state, j.number, j.status_code, j.error, clock_timestamp()
+    f.webhook_version, j.state,
+    case when j.made then j.number else j.number - 1 end,
+    case when j.made then j.status_code else f.status_code end,
+    case when j.made then j.error else f.error end, clock_timestamp()
 from judged j
 join finished f using (tenant_id, webhook_id, replay, position)
 
@@ -318,94 +324,22 @@ select require(exists (
         and replay = %(replay)s and epoch = %(epoch)s
     for share), 'stale_epoch', '')
 
--- name: mark_failing
--- A webhook begins to fail.
-update lanes set failing_since = clock_timestamp()
-where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s and replay = %(replay)s
-    and epoch = %(epoch)s and failing_since is null
-
--- name: mark_well
--- A webhook answers again.
-update lanes set failing_since = null
-where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s and replay = %(replay)s
-    and epoch = %(epoch)s and failing_since is not null
-
--- name: cancel_owed
--- Some of what is owed to a deleted webhook becomes cancelled; how much.
-with mine as (
-    select tenant_id, webhook_id, replay from lanes
-    where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
-        and replay = %(replay)s and epoch = %(epoch)s
-    for share
-),
-gone as (
-    delete from owed o
-    using mine m
-    where o.tenant_id = m.tenant_id and o.webhook_id = m.webhook_id
-        and o.replay = m.replay
-        and o.position in (
-            select q.position from owed q
-            where q.tenant_id = %(tenant_id)s and q.webhook_id = %(webhook_id)s
-                and q.replay = %(replay)s
-            order by q.position limit 5000)
-    returning o.tenant_id, o.position, o.webhook_id, o.replay, o.recorded_at, o.sequence,
-        o.webhook_version, o.attempts, o.status_code, o.error
-),
-kept as (
-    insert into results (
-        tenant_id, position, webhook_id, replay, recorded_at, sequence, webhook_version,
-        state, attempts, status_code, error, finished_at)
-    select tenant_id, position, webhook_id, replay, recorded_at, sequence,
-        webhook_version, 'cancelled', attempts, status_code, error, clock_timestamp()
-    from gone
-    returning 1
-)
-select count(*) as cancelled from kept
-
--- name: end_lane
--- The lane of a deleted webhook ends once nothing is owed there and the handoff has
--- passed the deletion, so that no row can come after it.
-delete from lanes l
-where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s
-    and l.replay = %(replay)s and l.epoch = %(epoch)s
-    and not exists (
-        select from owed o
-        where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
-            and o.replay = l.replay)
-    and (select log_position from checkpoints where name = 'deliveries') >= (
-        select e.log_position from events e
-        where e.tenant_id = %(tenant_id)s and e.stream = %(stream)s
-        order by e.version desc limit 1)
-returning l.webhook_id
-
--- name: take_test
--- A test delivery that somebody waits for; SKIP LOCKED: one worker takes it.
-update test_requests t
-set taken_at = clock_timestamp()
-from (
-    select tenant_id, request_id from test_requests
-    where taken_at is null and asked_at > clock_timestamp() - interval '40 seconds'
-    order by asked_at limit 1
-    for update skip locked) n
-join test_requests q using (tenant_id, request_id)
-join webhooks w on w.tenant_id = q.tenant_id and w.webhook_id = q.webhook_id
-join lateral (
-    select s.version, s.key_id, s.sealed from webhook_secrets s
-    where s.tenant_id = w.tenant_id and s.webhook_id = w.webhook_id
-    order by s.version desc limit 1) k on true
-where t.tenant_id = n.tenant_id and t.request_id = n.request_id
-returning t.tenant_id, t.request_id, t.webhook_id, t.type, t.data, w.number as
-    webhook_number, w.url, w.timeout_seconds, k.version as secret_version, k.key_id,
-    k.sealed
-
--- name: answer_test
--- What came of it.
-update test_requests set answer = %(answer)s
-where tenant_id = %(tenant_id)s and request_id = %(request_id)s
-
--- name: forget_tests
--- Tests whose askers have gone.
-delete from test_requests where asked_at < clock_timestamp() - interval '5 minutes'
+-- name: note_health
+-- What the owners of live lanes learned of their endpoints, when it changes. Attempts that
+-- began before the webhook was enabled last do not count, so neither does what was learned
+-- from them.
+update lanes l
+set failures = h.failures,
+    failing_since = case when h.failures > 0
+        then coalesce(l.failing_since, clock_timestamp()) end,
+    opened_at = case when h.is_open then coalesce(l.opened_at, clock_timestamp()) end
+from unnest(
+    %(tenants)s::uuid[], %(webhooks)s::uuid[], %(epochs)s::bigint[],
+    %(enabled_versions)s::int[], %(failures)s::int[], %(opens)s::boolean[])
+    as h (tenant_id, webhook_id, epoch, enabled_version, failures, is_open)
+join webhooks w using (tenant_id, webhook_id)
+where l.tenant_id = h.tenant_id and l.webhook_id = h.webhook_id and l.replay = 0
+    and l.epoch = h.epoch and w.enabled_version = h.enabled_version
 
 -- name: notify_work
 -- Wakes the workers that send. A hint, without data.

@@ -57,7 +57,8 @@ where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
 -- It sends again.
 update webhooks
 set state = 'active', disabled_at = null, disabled_reason = null,
-    disabled_position = null, version = %(version)s, updated_at = %(at)s
+    disabled_position = null, version = %(version)s, enabled_version = %(version)s,
+    updated_at = %(at)s
 where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
 
 -- name: disable_webhook
@@ -98,6 +99,65 @@ where e.tenant_id = %(tenant_id)s and e.event_id = %(event_id)s
 -- What this version chooses events by beside their types, and the form they are sent in.
 insert into webhook_versions (tenant_id, webhook_id, version, streams, filter, format)
 values (%(tenant_id)s, %(webhook_id)s, %(version)s, %(streams)s, %(filter)s, %(format)s)
+
+-- name: forget_failures
+-- What failed before a webhook was enabled does not count any more.
+update lanes set failures = 0, failing_since = null, opened_at = null
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s and replay = 0
+
+-- name: skip_waiting
+-- What a webhook was owed until it was enabled is not sent any more.
+update lanes
+set skip_through = (
+    select position from events
+    where tenant_id = %(tenant_id)s and event_id = %(event_id)s)
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s and replay = 0
+
+-- name: insert_replay
+-- A replay begins. The log's lock is held, so its number is counted exactly; and the
+-- webhook is as it was at this place in the log: what matches is pinned. One of the kind
+-- `start` ends where the webhook begins, just before its own event.
+insert into replays (
+    tenant_id, webhook_id, replay, replay_id, kind, from_position, to_position, event_types,
+    patterns, streams, filter, only_failed, fresh_ids, webhook_version, cursor, planned,
+    created_by, created_at)
+select w.tenant_id, w.webhook_id,
+    coalesce((
+        select max(replay) from replays
+        where tenant_id = w.tenant_id and webhook_id = w.webhook_id), 0) + 1,
+    %(replay_id)s, %(kind)s, %(from_position)s,
+    coalesce(%(to_position)s::bigint, e.position - 1), %(event_types)s::text[],
+    coalesce(%(patterns)s::text[], w.event_types), w.streams, w.filter, %(only_failed)s,
+    %(fresh_ids)s, v.version, %(from_position)s - 1, %(count)s::bigint, %(actor)s, %(at)s
+from webhooks w
+join events e on e.tenant_id = w.tenant_id and e.event_id = %(event_id)s
+cross join lateral (
+    select version from webhook_versions
+    where tenant_id = w.tenant_id and webhook_id = w.webhook_id
+    order by version desc limit 1) v
+where w.tenant_id = %(tenant_id)s and w.webhook_id = %(webhook_id)s
+
+-- name: require_replay_room
+-- No tenant has more replays running than this.
+select require(count(*) <= %(most)s, 'limit_reached',
+    'a tenant has at most ' || %(most)s || ' replays running')
+from replays where tenant_id = %(tenant_id)s and state = 'running'
+
+-- name: insert_replay_lane
+-- Where it will be sent from.
+insert into lanes (tenant_id, webhook_id, replay)
+select tenant_id, webhook_id, replay from replays
+where tenant_id = %(tenant_id)s and replay_id = %(replay_id)s
+
+-- name: end_replay
+-- It owes nothing more.
+update replays set state = %(state)s, finished_at = %(at)s
+where tenant_id = %(tenant_id)s and replay_id = %(replay_id)s and state = 'running'
+
+-- name: cancel_replays
+-- Those of a webhook that ends.
+update replays set state = 'cancelled', finished_at = %(at)s
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s and state = 'running'
 
 -- name: poke
 -- Tell the lane's owner to look again.

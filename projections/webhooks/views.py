@@ -48,6 +48,7 @@ class Webhook(NamedTuple):
     created_at: datetime
     updated_at: datetime
     is_failing: bool
+    is_open: bool
 
 
 class EventType(NamedTuple):

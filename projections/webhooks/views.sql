@@ -5,7 +5,8 @@ select w.webhook_id, w.number, w.url, w.name, w.description, w.event_types, w.st
     w.timeout_seconds, w.rate_per_second, w.max_in_flight, w.ordering, w.on_dead,
     w.disable_failures, w.disable_over_seconds, w.keep_response, w.networks, w.metadata,
     w.state, w.disabled_at, w.disabled_reason, w.disabled_position, w.version,
-    w.created_by, w.created_at, w.updated_at, l.failing_since is not null as is_failing
+    w.created_by, w.created_at, w.updated_at, l.failing_since is not null as is_failing,
+    l.opened_at is not null as is_open
 from webhooks w
 left join lanes l on l.tenant_id = w.tenant_id and l.webhook_id = w.webhook_id
     and l.replay = 0
@@ -19,7 +20,8 @@ select w.webhook_id, w.number, w.url, w.name, w.description, w.event_types, w.st
     w.timeout_seconds, w.rate_per_second, w.max_in_flight, w.ordering, w.on_dead,
     w.disable_failures, w.disable_over_seconds, w.keep_response, w.networks, w.metadata,
     w.state, w.disabled_at, w.disabled_reason, w.disabled_position, w.version,
-    w.created_by, w.created_at, w.updated_at, l.failing_since is not null as is_failing
+    w.created_by, w.created_at, w.updated_at, l.failing_since is not null as is_failing,
+    l.opened_at is not null as is_open
 from webhooks w
 left join lanes l on l.tenant_id = w.tenant_id and l.webhook_id = w.webhook_id
     and l.replay = 0
@@ -35,7 +37,8 @@ select w.webhook_id, w.number, w.url, w.name, w.description, w.event_types, w.st
     w.timeout_seconds, w.rate_per_second, w.max_in_flight, w.ordering, w.on_dead,
     w.disable_failures, w.disable_over_seconds, w.keep_response, w.networks, w.metadata,
     w.state, w.disabled_at, w.disabled_reason, w.disabled_position, w.version,
-    w.created_by, w.created_at, w.updated_at, l.failing_since is not null as is_failing
+    w.created_by, w.created_at, w.updated_at, l.failing_since is not null as is_failing,
+    l.opened_at is not null as is_open
 from webhooks w
 left join lanes l on l.tenant_id = w.tenant_id and l.webhook_id = w.webhook_id
     and l.replay = 0

@@ -12,7 +12,14 @@ from projections.registry import INLINE
 # What has a column of its own and is not in the state.
 COLUMNS = {"originator_id", "originator_version", "originator_topic", "timestamp"}
 
-AGGREGATES = {"daybook/tenant", "daybook/key", "daybook/event-type", "daybook/webhook"}
+AGGREGATES = {
+    "daybook/tenant",
+    "daybook/key",
+    "daybook/event-type",
+    "daybook/webhook",
+    "daybook/replay",
+    "daybook/deaths",
+}
 
 EVENTS = {
     "daybook.tenant.created": ["name", "external_id"],
@@ -29,9 +36,21 @@ EVENTS = {
     "daybook.event_type.updated": ["type", "description", "example", "deprecated"],
     "daybook.webhook.created": ["settings"],
     "daybook.webhook.updated": ["settings"],
-    "daybook.webhook.enabled": [],
+    "daybook.webhook.enabled": ["resume"],
     "daybook.webhook.disabled": ["reason", "note"],
     "daybook.webhook.deleted": [],
+    "daybook.replay.requested": [
+        "kind",
+        "from_position",
+        "to_position",
+        "event_types",
+        "only_failed",
+        "fresh_ids",
+        "count",
+    ],
+    "daybook.replay.completed": ["handed_off", "succeeded", "dead"],
+    "daybook.replay.cancelled": [],
+    "daybook.delivery.dead": ["webhook_id", "count", "since", "last_position"],
 }
 
 

@@ -25,8 +25,10 @@ from domain.model import Aggregate, AggregateEvent
 from domain.tenancy import api_key, settings, tenant
 from domain.tenancy.api_key import ApiKey
 from domain.tenancy.tenant import Tenant
-from domain.webhooks import event_type, subscription
+from domain.webhooks import deaths, event_type, replay, subscription
+from domain.webhooks.deaths import Deaths
 from domain.webhooks.event_type import EventType
+from domain.webhooks.replay import Replay, Wanted
 from domain.webhooks.settings import Settings
 from domain.webhooks.subscription import Subscription
 
@@ -42,6 +44,8 @@ NAMES = {
     ApiKey: api_key.originator_id(SOME_ID, SOME_ID),
     EventType: event_type.originator_id(SOME_ID, "crane.inspected"),
     Subscription: subscription.originator_id(SOME_ID, SOME_ID),
+    Replay: replay.originator_id(SOME_ID, SOME_ID, SOME_ID),
+    Deaths: deaths.originator_id(SOME_ID, SOME_ID, 1),
 }
 MAPPER = LogMapper(JSONTranscoder(), aggregates=catalog.AGGREGATE_OF)
 THEN = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -85,6 +89,10 @@ TENANT_SETTINGS = {
     "retention_days": 30,
     "limits": {"webhooks": 5},
 }
+
+WANTED = Wanted(
+    from_position=3, to_position=9, event_types=["crane.*"], only_failed=True, count=4
+)
 
 # The life of one aggregate of each kind: its events, and what they have made of it.
 LIVES: dict[type[Aggregate], list[tuple[str, dict[str, Any]]]] = {
@@ -144,6 +152,12 @@ LIVES: dict[type[Aggregate], list[tuple[str, dict[str, Any]]]] = {
         ("daybook.webhook.enabled", {"is_enabled": True}),
         ("daybook.webhook.deleted", {"is_deleted": True}),
     ],
+    Replay: [
+        ("daybook.replay.requested", {"is_running": True}),
+        ("daybook.replay.completed", {"is_running": False}),
+        ("daybook.replay.cancelled", {"is_running": False}),
+    ],
+    Deaths: [("daybook.delivery.dead", {})],
 }
 
 # Bytes in logs of earlier programs, by topic and version: never to be changed.
@@ -152,6 +166,7 @@ OLD = {
         b'{"description":"Looked at closely.","example":{"passed":true},'
         b'"deprecated":true}'
     ),
+    ("daybook.webhook.enabled", 1): b"{}",
     ("daybook.webhook.created", 1): (
         b'{"settings":{"url":"https://receiver.example/hook",'
         b'"event_types":["crane.*"],"name":"payroll","description":null,'
@@ -204,6 +219,19 @@ def lived(kind: type[Aggregate]) -> Aggregate:
         )
         declared.describe("Looked at closely.", {"passed": True}, deprecated=True)
         return declared
+    if kind is Replay:
+        asked = Replay(id=name, kind="replay", **msgspec.structs.asdict(WANTED))
+        asked._complete(handed_off=4, succeeded=3, dead=1)
+        asked._cancel()  # one life of both: no replay ends twice
+        return asked
+    if kind is Deaths:
+        return Deaths(
+            id=name,
+            webhook_id="wh_01jj6aeyr00e00000000000071",
+            count=2,
+            since="2026-09-01T11:58:00.000000Z",
+            last_position=9,
+        )
     webhook = Subscription(id=name, settings=FIRST_SETTINGS)
     webhook.configure(msgspec.convert(NEXT_SETTINGS, Settings))
     webhook.disable("manual", "on holiday")

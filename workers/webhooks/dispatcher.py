@@ -1,8 +1,8 @@
 """From owed to sent: lanes that have room get their next rows, and each row a request.
 
-Round robin over lanes, each at most its own window, so one with a hundred thousand waiting
-rows or a receiver that hangs keeps nobody else's. No connection to the database is held
-while a request runs.
+Tenants take turns, then their lanes, each at most its own window; so one with a hundred
+thousand waiting rows or a receiver that hangs keeps nobody else's. No connection to the
+database is held while a request runs.
 """
 
 import asyncio
@@ -13,26 +13,26 @@ from typing import Any
 
 import structlog
 
-from domain import clock
 from projections import postgres, waiting
 from projections.failpoint import failpoint
 from projections.postgres import Link
-from projections.vault import Vault, VaultError
-from projections.webhooks.lanes import QUERIES, Due, LaneKey, key_params
-from workers.webhooks import message
-from workers.webhooks.keeper import Keeper, refresh
+from projections.webhooks.lanes import OWNING, QUERIES, Due, LaneKey, key_of, key_params
+from workers.webhooks import targets
+from workers.webhooks.courier import Courier
+from workers.webhooks.keeper import Keeper
 from workers.webhooks.lane import Lane, Lanes
-from workers.webhooks.sender import Outgoing, Sender
-from workers.webhooks.settling import Done, Settler
+from workers.webhooks.states import refresh
 
 LANES_AT_ONCE = 200
 POLL_SECONDS = 1.0
+# Endpoints that are slow to answer have so much of the slots between them.
+SLOW_PART = 0.75
 
 log = structlog.get_logger("daybook.deliveries")
 
 
 class Dispatcher:
-    """Sends for one worker process."""
+    """Begins attempts for one worker process."""
 
     def __init__(
         self,
@@ -40,9 +40,7 @@ class Dispatcher:
         *,
         lanes: Lanes,
         keeper: Keeper,
-        settler: Settler,
-        sender: Sender,
-        vault: Vault,
+        courier: Courier,
         concurrency: int,
         wake: asyncio.Event,
     ) -> None:
@@ -50,16 +48,13 @@ class Dispatcher:
         self._link = Link(url, "daybook_worker", "dispatcher")
         self._lanes = lanes
         self._keeper = keeper
-        self._settler = settler
-        self._sender = sender
-        self._vault = vault
+        self._courier = courier
         self._slots = concurrency
         self._wake = wake
-        self._tasks: set[asyncio.Task[None]] = set()
         self._doubtful: set[Lane] = set()
 
     async def run(self) -> None:
-        """Send what is owed until cancelled."""
+        """Begin what is owed until cancelled."""
         while True:
             try:
                 await self._resolve_doubts()
@@ -75,83 +70,157 @@ class Dispatcher:
                         self._wake, self._lanes.seconds_to_next(POLL_SECONDS)
                     )
 
-    async def drain(self, seconds: float) -> None:
-        """Wait for what is in flight; what is not answered by then is cut off."""
-        if self._tasks:
-            _, late = await asyncio.wait(set(self._tasks), timeout=seconds)
-            for task in late:
-                task.cancel()
+    async def close(self) -> None:
+        """Close the connection."""
         await self._link.close()
+
+    @property
+    def _free(self) -> int:
+        return self._slots - self._courier.in_flight
 
     async def _fill(self) -> bool:
         """Begin what can begin; whether anything did."""
-        free = self._slots - len(self._tasks)
+        free = self._free
         lanes = self._lanes.next(min(LANES_AT_ONCE, free)) if free > 0 else []
+        lanes = self._without_slow(lanes)
         if not lanes:
             return False
-        now = time.monotonic()
-        due = [lane for lane in lanes if lane.is_due(now)]
-        begun = await self._begin("due_attempts", due)
-        new = [lane for lane in lanes if lane.has_new and lane.room]
-        new = new[: max(0, self._slots - len(self._tasks))]
-        for lane in new:
-            lane.has_new = False  # before looking: a hint that comes meanwhile stays
-        begun += await self._begin("first_attempts", new)
-        for lane in lanes:
-            self._lanes.line_up(lane)
-        return begun > 0
-
-    async def _begin(self, query: str, lanes: Sequence[Lane]) -> int:
-        if not lanes:
-            return 0
-        # The free slots are shared out anew each time: retries may have taken some.
-        share = max(1, (self._slots - len(self._tasks)) // len(lanes))
-        rooms = {lane.key: min(lane.room, share) for lane in lanes}
-        params: dict[str, Any] = key_params(rooms) | {
-            "epochs": [lane.epoch for lane in lanes],
-            "rooms": list(rooms.values()),
-        }
-        for lane in lanes:
-            lane.is_asking = True
         try:
-            rows: list[Due] = await self._link.rows(QUERIES[query], params)
-        except postgres.AWAY:
-            self._doubt(lanes)
-            raise
+            return await self._begin_all(lanes)
         finally:
             for lane in lanes:
+                self._lanes.line_up(lane)
+
+    def _without_slow(self, lanes: list[Lane]) -> list[Lane]:
+        """Without those that would take the last slots from lanes which answer at once."""
+        if self._courier.in_flight < SLOW_PART * self._slots:
+            return lanes
+        now = time.monotonic()
+        kept = [lane for lane in lanes if not lane.endpoint.is_slow(now)]
+        for lane in lanes:
+            if lane.endpoint.is_slow(now):  # it has its turn when a slot is free again
+                self._lanes.line_up(lane)
+        return kept
+
+    async def _begin_all(self, lanes: Sequence[Lane]) -> bool:
+        await self._release([lane for lane in lanes if lane.finished])
+        now = time.monotonic()
+        begun = await self._begin("due_attempts", [x for x in lanes if x.is_due(now)])
+        new = [lane for lane in lanes if lane.has_new and self._lanes.room(lane)]
+        new = new[: max(0, self._free)]
+        begun += await self._begin("first_attempts", new)
+        return begun > 0
+
+    async def _release(self, lanes: Sequence[Lane]) -> None:
+        """Rows that waited for the head of their stream are due."""
+        pairs = [(lane, stream) for lane in lanes for stream in lane.finished]
+        if not pairs:
+            return
+        for lane in lanes:
+            lane.finished.clear()  # before looking: one that is finished meanwhile stays
+        params = key_params(lane.key for lane, _ in pairs)
+        try:
+            rows = await self._link.rows(
+                QUERIES["release"],
+                params | {"streams": [stream for _, stream in pairs]},
+            )
+        except postgres.AWAY:
+            for lane, stream in pairs:
+                lane.finished.add(stream)
+            raise
+        released = {key_of(row) for row in rows}
+        for lane in lanes:
+            if lane.key in released:
+                self._lanes.schedule(lane, time.monotonic())
+
+    async def _begin(self, query: str, lanes: Sequence[Lane]) -> int:
+        rooms = self._reserve(lanes)
+        if not rooms:
+            return 0
+        asking, first = list(rooms), query == "first_attempts"
+        for lane in asking:
+            # Before looking: a hint that comes meanwhile stays.
+            lane.has_new = lane.has_new and not first
+        params: dict[str, Any] = key_params(lane.key for lane in asking) | {
+            "epochs": [lane.epoch for lane in asking],
+            "rooms": list(rooms.values()),
+            "looks": [lane.look(room) for lane, room in rooms.items()],
+        }
+        try:
+            rows: list[Due] = await self._link.rows(QUERIES[query], params)
+            if rows:
+                failpoint("lanes.begun" if first else "lanes.begun_again")
+            await self._aim(rows)
+        except postgres.AWAY:
+            self._doubt(asking)
+            raise
+        finally:
+            for lane, room in rooms.items():
                 lane.is_asking = False
-        if rows:
-            first = query == "first_attempts"
-            failpoint("lanes.begun" if first else "lanes.begun_again")
+                lane.endpoint.reserved -= room
+        counts = self._start(rows)
+        await self._note(query, rooms, counts, rows)
+        return sum(counts.values())
+
+    def _reserve(self, lanes: Sequence[Lane]) -> dict[Lane, int]:
+        """How many rows each lane may ask for; set aside until they have come.
+
+        The free slots are shared out anew each time: others may have taken some.
+        """
+        share = max(1, self._free // max(1, len(lanes)))
+        rooms: dict[Lane, int] = {}
+        for lane in lanes:
+            room = min(self._lanes.room(lane), share)
+            if room > 0:
+                rooms[lane] = room
+                lane.is_asking = True
+                lane.endpoint.reserved += room
+            elif lane.has_work(time.monotonic()):
+                self._lanes.line_up(lane)
+        return rooms
+
+    async def _aim(self, rows: Sequence[Due]) -> None:
+        """See that each lane's target is of the version these rows begin with."""
+        stale = {
+            lane
+            for row in rows
+            if (lane := self._lanes.get(key_of(row)))
+            and (
+                lane.target is None or lane.target.webhook_version < row.webhook_version
+            )
+        }
+        if stale:
+            await targets.read(self._link, list(stale))
+
+    def _start(self, rows: Sequence[Due]) -> dict[LaneKey, int]:
         counts: defaultdict[LaneKey, int] = defaultdict(int)
-        by_key = {lane.key: lane for lane in lanes}
         for row in rows:
-            lane = by_key[LaneKey(row.tenant_id, row.webhook_id, row.replay)]
-            counts[lane.key] += 1
+            key = key_of(row)
             # A lane that was lost meanwhile, and perhaps taken again under another epoch,
             # has had its begun rows recovered: they are not ours to send.
-            if not lane.is_lost:
-                self._start(lane, row)
-        await self._note(query, lanes, rooms, counts)
-        return len(rows)
+            if row.number and (lane := self._lanes.get(key)):
+                counts[key] += 1
+                self._courier.start(lane, row)
+        return counts
 
     async def _note(
         self,
         query: str,
-        lanes: Sequence[Lane],
-        rooms: dict[LaneKey, int],
+        rooms: dict[Lane, int],
         counts: dict[LaneKey, int],
+        rows: Sequence[Due],
     ) -> None:
         """Remember which lanes may have more."""
-        emptied = []
-        for lane in lanes:
-            if counts.get(lane.key, 0) < rooms[lane.key]:
-                emptied.append(lane)
-            elif query == "first_attempts":
-                lane.has_new = True
         if query == "due_attempts":
+            emptied = [x for x, room in rooms.items() if counts.get(x.key, 0) < room]
             await refresh(self._link, self._lanes, emptied)
+            return
+        looked: defaultdict[LaneKey, int] = defaultdict(int)
+        for row in rows:
+            looked[key_of(row)] += 1
+        for lane, room in rooms.items():
+            if counts.get(lane.key, 0) >= room or looked[lane.key] >= lane.look(room):
+                lane.has_new = True
 
     def _doubt(self, lanes: Sequence[Lane]) -> None:
         """The statement's fate is unknown: it may have begun rows we never heard of."""
@@ -165,13 +234,13 @@ class Dispatcher:
         Then whatever is marked as begun there is one of them: an attempt that nobody made
         as far as we know, recorded as unknown like after a takeover.
         """
-        quiet = [lane for lane in self._doubtful if not lane.in_flight or lane.is_lost]
+        quiet = [lane for lane in self._doubtful if not lane.unsettled or lane.is_lost]
         if not quiet:
             return
         keys = key_params(lane.key for lane in quiet)
         epochs = {"epochs": [lane.epoch for lane in quiet]}
-        rows = await self._link.rows(QUERIES["begin_anew"], keys | epochs)
-        anew = {LaneKey(r.tenant_id, r.webhook_id, r.replay): r.epoch for r in rows}
+        rows = await self._link.rows(OWNING["begin_anew"], keys | epochs)
+        anew = {key_of(row): row.epoch for row in rows}
         for lane in quiet:
             if lane.key in anew:
                 lane.epoch = anew[lane.key]
@@ -180,51 +249,10 @@ class Dispatcher:
         ours = [lane for lane in quiet if not lane.is_lost]
         epochs = {"epochs": [lane.epoch for lane in ours]}
         await self._link.rows(
-            QUERIES["recover"], key_params(lane.key for lane in ours) | epochs
+            OWNING["recover"], key_params(lane.key for lane in ours) | epochs
         )
         await refresh(self._link, self._lanes, ours)
         for lane in quiet:
             self._doubtful.discard(lane)
             lane.is_doubtful, lane.has_new = False, True
             self._lanes.line_up(lane)
-
-    def _start(self, lane: Lane, due: Due) -> None:
-        lane.in_flight += 1
-        lane.max_in_flight = due.max_in_flight
-        task = asyncio.create_task(self._deliver(lane, due))
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("delivery_defect", exc_info=error)
-
-    async def _deliver(self, lane: Lane, due: Due) -> None:
-        """One attempt: compose, send, hand to the settler."""
-        try:
-            request = message.compose(due, self._vault)
-        except VaultError:
-            # Without its secret nothing may leave, so nothing more begins here. The row
-            # stays as begun: with the right key, a restart finds it and goes on.
-            log.exception("secret_unavailable", webhook=str(due.webhook_id))
-            lane.is_active = False
-            lane.in_flight -= 1
-            return
-        if not await self._may_send(lane):
-            return
-        await self._send(lane, due, request)
-
-    async def _send(self, lane: Lane, due: Due, request: Outgoing) -> None:
-        begun = clock.now()
-        answer = await self._sender.send(request)
-        failpoint("lanes.answered")
-        self._settler.add(Done(lane, due, begun, request, answer))
-
-    async def _may_send(self, lane: Lane) -> bool:
-        """Wait out a doubt about the lease; false when the lane was lost over it."""
-        while not self._keeper.may_begin():
-            if lane.is_lost:
-                return False
-            await asyncio.sleep(0.1)
-        return not lane.is_lost

@@ -16,7 +16,6 @@ from domain.ids import DeliveryKey
 from domain.webhooks import body, signing
 from domain.webhooks.settings import Format, Scheme
 from projections.vault import Sealed, Vault, webhook_place
-from projections.webhooks import lanes
 from workers.webhooks.sender import Outgoing
 
 USER_AGENT = f"Daybook/{version('daybook')}"
@@ -77,12 +76,12 @@ class Due(Protocol):
     format: Format
 
 
-def delivery_key(due: lanes.Due) -> DeliveryKey:
+def delivery_key(target: Target, due: Due) -> DeliveryKey:
     """What the delivery's id names."""
-    return DeliveryKey(due.position, due.webhook_number, due.replay)
+    return DeliveryKey(due.position, target.webhook_number, target.replay)
 
 
-def compose(due: lanes.Due, vault: Vault) -> Outgoing:
+def compose(target: Target, due: Due, vault: Vault) -> Outgoing:
     """The request of this attempt. Raises VaultError."""
     content = body.standard(
         body.Event(
@@ -94,23 +93,29 @@ def compose(due: lanes.Due, vault: Vault) -> Outgoing:
             version=due.version,
             position=due.position,
             subject=due.subject,
-            tenant_id=ids.encode("ten", due.tenant_id),
+            tenant_id=ids.encode("ten", target.tenant_id),
             metadata=due.metadata or NO_METADATA,
         )
     )
     headers = {
         "daybook-type": due.type,
         "daybook-position": str(due.position),
-        "daybook-delivery": ids.delivery(delivery_key(due)),
+        "daybook-delivery": ids.delivery(delivery_key(target, due)),
         "daybook-attempt": str(due.number),
     }
     if due.sequence is not None:
         headers["daybook-sequence"] = str(due.sequence)
-    sealed = Sealed(due.key_id, due.sealed)
-    secret = vault.open(
-        sealed, webhook_place(due.tenant_id, due.webhook_id, due.secret_version)
+    message_id = due.event_id
+    if target.replay_id is not None:
+        headers["daybook-replay"] = target.replay_id
+        if target.fresh_ids:
+            message_id = f"{due.event_id}_{target.replay_id}"
+    key = target.keys[0]
+    place = webhook_place(target.tenant_id, target.webhook_id, key.version)
+    secret = vault.open(key.sealed, place)
+    return signed(
+        target.url, message_id, headers, content, secret, target.timeout_seconds
     )
-    return signed(due.url, due.event_id, headers, content, secret, due.timeout_seconds)
 
 
 def signed(

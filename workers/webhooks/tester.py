@@ -15,8 +15,8 @@ from domain.webhooks import body, retry
 from projections import postgres, waiting
 from projections.postgres import Link
 from projections.vault import Sealed, Vault, webhook_place
-from projections.webhooks.lanes import QUERIES
-from workers.webhooks import message, settling
+from projections.webhooks.testing import QUERIES
+from workers.webhooks import message, verdict
 from workers.webhooks.sender import Answer, Outgoing, Sender
 
 POLL_SECONDS = 1.0
@@ -27,8 +27,8 @@ log = structlog.get_logger("daybook.tests")
 class Tester:
     """Takes test requests, each in a task of its own."""
 
-    def __init__(self, url: str, sender: Sender, vault: Vault) -> None:
-        self._link = Link(url, "daybook_worker", "tests")
+    def __init__(self, link: Link, sender: Sender, vault: Vault) -> None:
+        self._link = link
         self._sender = sender
         self._vault = vault
         self._wake = asyncio.Event()
@@ -49,10 +49,9 @@ class Tester:
                 await waiting.wake_up(self._wake, POLL_SECONDS)
 
     async def close(self) -> None:
-        """Drop what is in flight and close the connection."""
+        """Drop what is in flight."""
         for task in self._tasks:
             task.cancel()
-        await self._link.close()
 
     async def _take(self) -> None:
         while rows := await self._link.rows(QUERIES["take_test"]):
@@ -122,7 +121,7 @@ def _attempt(started_at: str, request: Outgoing, answer: Answer) -> dict[str, An
             "body_sha256": hashlib.sha256(request.body).hexdigest(),
         },
         "response": {
-            "headers": settling.kept_headers(answer),
+            "headers": verdict.kept_headers(answer),
             "body_bytes": answer.response_bytes,
             "snippet": None,
         },

@@ -121,7 +121,7 @@ def test_what_is_required(account: Account) -> None:
 @pytest.mark.parametrize(
     ("tail", "body", "pointer"),
     [
-        ("/enable", {"resume": "skip"}, "#/resume"),
+        ("/enable", {"resume": "later"}, "#/resume"),
         ("/disable", {"reason": 5}, "#/reason"),
         ("/disable", {"reason": "x" * 1025}, "#/reason"),
         ("/disable", {"because": "x"}, "#/because"),

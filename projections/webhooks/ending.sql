@@ -1,0 +1,118 @@
+-- name: cancel_owed
+-- Some of what a lane is owed becomes cancelled; how much: all of a deleted webhook's and a
+-- cancelled replay's, or what a webhook was told to skip. What is on the wire is left: it
+-- settles, and if it would wait again it is found here.
+with mine as (
+    select tenant_id, webhook_id, replay, sent_through from lanes
+    where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
+        and replay = %(replay)s and epoch = %(epoch)s
+    for no key update
+),
+gone as (
+    delete from owed o
+    using mine m
+    where o.tenant_id = m.tenant_id and o.webhook_id = m.webhook_id
+        and o.replay = m.replay
+        and o.position in (
+            select q.position from owed q, mine m
+            where q.tenant_id = %(tenant_id)s and q.webhook_id = %(webhook_id)s
+                and q.replay = %(replay)s and q.position <= %(through)s
+                and (q.next_attempt_at is not null or q.held_at is not null
+                     or (q.attempts = 0
+                         and (q.stream is not null or q.position > m.sent_through)))
+            order by q.position limit 5000)
+        -- Once more, of the row as it is once its lock is ours: it may just have left.
+        and (o.next_attempt_at is not null or o.held_at is not null
+             or (o.attempts = 0
+                 and (o.stream is not null or o.position > m.sent_through)))
+    returning o.tenant_id, o.position, o.webhook_id, o.replay, o.recorded_at, o.sequence,
+        o.webhook_version, o.attempts, o.status_code, o.error
+),
+kept as (
+    insert into results (
+        tenant_id, position, webhook_id, replay, recorded_at, sequence, webhook_version,
+        state, attempts, status_code, error, finished_at)
+    select tenant_id, position, webhook_id, replay, recorded_at, sequence,
+        webhook_version, 'cancelled', attempts, status_code, error, clock_timestamp()
+    from gone
+    returning 1
+)
+select count(*) as cancelled from kept
+
+-- name: end_lane
+-- The lane of a deleted webhook ends once nothing is owed there and the handoff has
+-- passed the deletion, so that no row can come after it.
+delete from lanes l
+where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s
+    and l.replay = %(replay)s and l.epoch = %(epoch)s
+    and not exists (
+        select from owed o
+        where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
+            and o.replay = l.replay)
+    and (select log_position from checkpoints where name = 'deliveries') >= (
+        select e.log_position from events e
+        where e.tenant_id = %(tenant_id)s and e.stream = %(stream)s
+        order by e.version desc limit 1)
+returning l.webhook_id
+
+-- name: end_replay_lane
+-- The lane of a replay that has ended, once nothing is owed there.
+delete from lanes l
+using replays r
+where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s
+    and l.replay = %(replay)s and l.epoch = %(epoch)s
+    and r.tenant_id = l.tenant_id and r.webhook_id = l.webhook_id and r.replay = l.replay
+    and r.state <> 'running'
+    and not exists (
+        select from owed o
+        where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
+            and o.replay = l.replay)
+returning l.webhook_id
+
+-- name: end_skipping
+-- All that was to be skipped is cancelled, and no more of it can come: the handoff is past
+-- that place.
+update lanes l
+set skip_through = 0
+where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s and l.replay = 0
+    and l.epoch = %(epoch)s and l.skip_through = %(through)s
+    and not exists (
+        select from owed o
+        where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id and o.replay = 0
+            and o.position <= l.skip_through)
+    and (select log_position from checkpoints where name = 'deliveries') >= (
+        select e.log_position from events e
+        where e.tenant_id = l.tenant_id and e.position = l.skip_through)
+returning l.webhook_id
+
+-- name: let_go
+-- The webhook goes on behind dead deliveries by now: those that held their streams are
+-- finished, and what waits behind them is due.
+with mine as (
+    select tenant_id, webhook_id, replay from lanes
+    where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
+        and replay = %(replay)s and epoch = %(epoch)s
+    for share
+),
+gone as (
+    delete from owed o
+    using mine m
+    where o.tenant_id = m.tenant_id and o.webhook_id = m.webhook_id
+        and o.replay = m.replay and o.held_at is not null
+    returning o.*
+),
+kept as (
+    insert into results (
+        tenant_id, position, webhook_id, replay, recorded_at, sequence, webhook_version,
+        state, attempts, status_code, error, finished_at)
+    select tenant_id, position, webhook_id, replay, recorded_at, sequence,
+        webhook_version, 'dead', attempts, status_code, error, held_at
+    from gone
+),
+counted as (
+    update replays r
+    set dead = dead + (select count(*) from gone)
+    where r.tenant_id = %(tenant_id)s and r.webhook_id = %(webhook_id)s
+        and r.replay = %(replay)s
+)
+select stream from gone

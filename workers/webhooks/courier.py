@@ -1,0 +1,112 @@
+"""One attempt at a time, many side by side: compose the request, send it, hand over what
+came of it."""
+
+import asyncio
+import time
+
+import structlog
+
+from domain import clock
+from domain.webhooks import retry
+from projections.failpoint import failpoint
+from projections.vault import Vault, VaultError
+from projections.webhooks.lanes import Due
+from workers.webhooks import message, verdict
+from workers.webhooks.keeper import Keeper
+from workers.webhooks.lane import Lane
+from workers.webhooks.message import Target
+from workers.webhooks.sender import Outgoing, Sender
+from workers.webhooks.settling import Settler
+from workers.webhooks.verdict import Attempted, Done
+
+log = structlog.get_logger("daybook.deliveries")
+
+
+class Courier:
+    """Carries requests for one worker process."""
+
+    def __init__(
+        self, keeper: Keeper, settler: Settler, sender: Sender, vault: Vault
+    ) -> None:
+        self._keeper = keeper
+        self._settler = settler
+        self._sender = sender
+        self._vault = vault
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """How many attempts are under way."""
+        return len(self._tasks)
+
+    def start(self, lane: Lane, due: Due) -> None:
+        """Make this attempt; it was written down that it begins."""
+        lane.unsettled += 1
+        lane.on_wire += 1
+        lane.endpoint.begin(time.monotonic())
+        task = asyncio.create_task(self._deliver(lane, due))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for what is in flight; what is not answered by then is cut off."""
+        if self._tasks:
+            _, late = await asyncio.wait(set(self._tasks), timeout=seconds)
+            for task in late:
+                task.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("delivery_defect", exc_info=error)
+
+    async def _deliver(self, lane: Lane, due: Due) -> None:
+        if verdict.is_over(lane, due):
+            _withdraw(lane)
+            self._settler.add(Done(lane, due, clock.now()))
+            return
+        try:
+            request = message.compose(_target(lane), due, self._vault)
+        except VaultError:
+            # Without its secret nothing may leave, so nothing more begins here. The row
+            # stays as begun: with the right key, a restart finds it and goes on.
+            log.exception("secret_unavailable", webhook=str(due.webhook_id))
+            _withdraw(lane)
+            lane.endpoint.is_active = False
+            lane.unsettled -= 1
+            lane.endpoint.settled()
+            return
+        if not await self._may_send(lane):
+            _withdraw(lane)  # it stays begun: whoever has the lane finds it
+            return
+        await self._send(lane, due, request)
+
+    async def _send(self, lane: Lane, due: Due, request: Outgoing) -> None:
+        begun = clock.now()
+        answer = await self._sender.send(request)
+        failpoint("lanes.answered")
+        seconds = retry.parse_retry_after(answer.retry_after, clock.now())
+        lane.on_wire -= 1
+        lane.endpoint.answered(answer, due.webhook_version, seconds)
+        version = lane.target.keys[0].version if lane.target else None
+        attempted = Attempted(request, answer, seconds, version)
+        self._settler.add(Done(lane, due, begun, attempted))
+
+    async def _may_send(self, lane: Lane) -> bool:
+        """Wait out a doubt about the lease; false when the lane was lost over it."""
+        while not self._keeper.may_begin():
+            if lane.is_lost:
+                return False
+            await asyncio.sleep(0.1)
+        return not lane.is_lost
+
+
+def _withdraw(lane: Lane) -> None:
+    lane.on_wire -= 1
+    lane.endpoint.withdraw()
+
+
+def _target(lane: Lane) -> Target:
+    if lane.target is None:
+        raise RuntimeError("an attempt began before its target was read")
+    return lane.target

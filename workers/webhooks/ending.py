@@ -1,0 +1,96 @@
+"""What is owed and will not be sent becomes cancelled; and what ends a lane.
+
+A deleted webhook, a cancelled or completed replay, what a webhook was told to skip when it
+was enabled, dead deliveries that hold their streams and need not any more. In steps of
+5,000 rows, each a transaction under our epoch: after a crash the next owner goes on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from domain.webhooks import subscription
+from projections import postgres
+from projections.postgres import Link
+from projections.webhooks.lanes import ENDING
+from workers.webhooks.lane import Lane, Lanes
+
+PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+EVERYTHING = 2**63 - 1
+
+
+class Ender:
+    """Ends things for one worker process, a task a lane."""
+
+    def __init__(self, link: Link, lanes: Lanes) -> None:
+        self._link = link
+        self._lanes = lanes
+        self._tasks: dict[Lane, asyncio.Task[None]] = {}
+
+    def end(self, lanes: Sequence[Lane]) -> None:
+        """Something is to be ended in these lanes."""
+        for lane in lanes:
+            if lane not in self._tasks:
+                task = asyncio.create_task(self._end(lane))
+                self._tasks[lane] = task
+                task.add_done_callback(partial(self._ended, lane))
+
+    def _ended(self, lane: Lane, _: asyncio.Task[None]) -> None:
+        self._tasks.pop(lane)
+
+    async def close(self) -> None:
+        """Stop; the next owner goes on."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end(self, lane: Lane) -> None:
+        pause = PAUSE_SECONDS
+        while not lane.is_lost:
+            try:
+                if await self._step(lane):
+                    return
+            except postgres.AWAY:
+                pass
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _step(self, lane: Lane) -> bool:
+        """Do all that can be done now; whether that was all."""
+        await self._let_go(lane)
+        through = EVERYTHING if lane.has_ended else lane.skip_through
+        params = self._params(lane) | {"through": through}
+        while through:
+            [row] = await self._link.rows(ENDING["cancel_owed"], params)
+            if not row.cancelled:
+                break
+        if not through:
+            return True
+        if lane.has_ended:
+            return await self._end_lane(lane, params)
+        if await self._link.rows(ENDING["end_skipping"], params):
+            lane.skip_through = 0
+            return True
+        return False
+
+    async def _let_go(self, lane: Lane) -> None:
+        if lane.endpoint.on_dead == "continue":
+            rows = await self._link.rows(ENDING["let_go"], self._params(lane))
+            lane.finished.update(row.stream for row in rows)
+            self._lanes.line_up(lane)
+
+    async def _end_lane(self, lane: Lane, params: dict[str, Any]) -> bool:
+        query = ENDING["end_replay_lane" if lane.key.replay else "end_lane"]
+        if lane.unsettled or not await self._link.rows(query, params):
+            return False
+        self._lanes.remove(lane)
+        return True
+
+    def _params(self, lane: Lane) -> dict[str, Any]:
+        return lane.key._asdict() | {
+            "epoch": lane.epoch,
+            "stream": subscription.stream(lane.key.webhook_id),
+        }
