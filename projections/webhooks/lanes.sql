@@ -1,7 +1,9 @@
 -- name: lane_states
 -- What a worker knows of its lanes before it looks at their rows. Seconds, not times: two
 -- clocks are never compared. A lane that keeps an order is looked at further ahead.
-select l.tenant_id, l.webhook_id, l.replay, w.state, w.version, w.enabled_version,
+select l.tenant_id, l.webhook_id, l.replay, w.version, w.enabled_version,
+    case when w.state <> 'active' or tenant_is_active(l.tenant_id)
+        then w.state else 'suspended' end as state,
     w.max_in_flight, w.rate_per_second, w.disable_failures, w.disable_over_seconds,
     w.on_dead, j.state as replay_state, j.replay_id, j.created_at as replay_at, j.fresh_ids,
     l.skip_through, l.failures, l.opened_at is not null as is_open,
@@ -69,7 +71,7 @@ with mine as materialized (
         as a (tenant_id, webhook_id, replay, epoch, room, look)
     join lanes l using (tenant_id, webhook_id, replay, epoch)
     join webhooks w using (tenant_id, webhook_id)
-    where w.state = 'active'
+    where w.state = 'active' and tenant_is_active(l.tenant_id)
         and (w.ordering = 'none' or l.replay > 0 or not exists (
             select from replays j
             where j.tenant_id = l.tenant_id and j.webhook_id = l.webhook_id
@@ -141,7 +143,7 @@ with mine as (
         %(rooms)s::int[]) as a (tenant_id, webhook_id, replay, epoch, room)
     join lanes l using (tenant_id, webhook_id, replay, epoch)
     join webhooks w using (tenant_id, webhook_id)
-    where w.state = 'active'
+    where w.state = 'active' and tenant_is_active(l.tenant_id)
     order by l.tenant_id, l.webhook_id, l.replay
     for share of l
 ),
