@@ -35,6 +35,13 @@ TOUCH_SECONDS = 60.0
 log = structlog.get_logger("daybook.authentication")
 
 
+class Proof(NamedTuple):
+    """What was sent: a key's digest, and whom it is to act for if it is a platform key."""
+
+    digest: bytes
+    named: bytes | None = None
+
+
 class Caller(NamedTuple):
     """Who asks; the operator has no tenant, a platform key the one that it names."""
 
@@ -47,6 +54,7 @@ class Caller(NamedTuple):
     external_id: str | None = None
     is_suspended: bool = False
     settings: Settings = Settings()  # the tenant's
+    proof: Proof = Proof(b"")  # to ask again with, of who stays
 
     @property
     def is_operator(self) -> bool:
@@ -68,8 +76,6 @@ class Caller(NamedTuple):
         return named != b"" and named in [name.encode() for name in names]
 
 
-# A key's digest, and the tenant that it is to act for if it is a platform key.
-_Request = tuple[bytes, bytes | None]
 _OPERATOR = Caller(entry.OPERATOR, frozenset({OPERATOR}))
 
 
@@ -79,8 +85,8 @@ class Authenticator:
     def __init__(self, database: Database, operator_key: str) -> None:
         self._database = database
         self._operator = api_key.digest(operator_key)
-        self._kept: dict[_Request, tuple[float, Caller]] = {}
-        self._asked: dict[_Request, asyncio.Task[Caller]] = {}
+        self._kept: dict[Proof, tuple[float, Caller]] = {}
+        self._asked: dict[Proof, asyncio.Task[Caller]] = {}
         self._touched: dict[UUID, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._generation = 0
@@ -93,16 +99,20 @@ class Authenticator:
         Raises Unauthenticated, Unavailable.
         """
         digest = hashlib.sha256(_token(authorization)).digest()
-        if kept := self._known((digest, None)):
+        if kept := self._known(Proof(digest)):
             if not kept.is_platform or named is None:
                 return _current(kept)
-            if kept := self._known((digest, named)):
+            if kept := self._known(Proof(digest, named)):
                 return _current(kept)
         if hmac.compare_digest(digest, self._operator):
             return _OPERATOR
         if not _may_be_a_key(authorization):
             raise Unauthenticated
-        return _current(await self._ask_once((digest, named)))
+        return _current(await self._ask_once(Proof(digest, named)))
+
+    async def again(self, proof: Proof) -> Caller:
+        """Who sent this before, as they are now. Raises Unauthenticated, Unavailable."""
+        return _current(self._known(proof) or await self._ask_once(proof))
 
     def is_operator(self, authorization: bytes | None) -> bool:
         """Whether this is the operator's key; asks nobody, so it works always."""
@@ -118,42 +128,43 @@ class Authenticator:
         self._kept.clear()
         self._asked.clear()
 
-    def _known(self, request: _Request) -> Caller | None:
-        kept = self._kept.get(request)
+    def _known(self, proof: Proof) -> Caller | None:
+        kept = self._kept.get(proof)
         return kept[1] if kept is not None and kept[0] > time.monotonic() else None
 
-    async def _ask_once(self, request: _Request) -> Caller:
+    async def _ask_once(self, proof: Proof) -> Caller:
         """One look-up for all requests that wait for the same key."""
-        task = self._asked.get(request)
+        task = self._asked.get(proof)
         if task is None:
-            task = self._spawn(self._ask(request))
-            self._asked[request] = task
-            task.add_done_callback(lambda done: self._answered(request, done))
+            task = self._spawn(self._ask(proof))
+            self._asked[proof] = task
+            task.add_done_callback(lambda done: self._answered(proof, done))
         # A caller that goes away must not take the answer from the others.
         return await asyncio.shield(task)
 
-    async def _ask(self, request: _Request) -> Caller:
-        (digest, named), generation = request, self._generation
+    async def _ask(self, proof: Proof) -> Caller:
+        (digest, named), generation = proof, self._generation
         text = None if named is None else named.decode("latin-1")
         async with self._database.connection() as connection:
             found = await views.authenticate(connection, digest, text)
         if found is None:
             raise Unauthenticated
-        caller = _caller(found)
+        # Whatever another key names, it is its own tenant's.
+        proof = Proof(digest, named if found.is_platform else None)
+        caller = _caller(found)._replace(proof=proof)
         if generation == self._generation:
-            # Whatever another key names, it is its own tenant's.
-            self._keep((digest, named if found.is_platform else None), caller)
+            self._keep(proof, caller)
         self._touch(found)
         return caller
 
-    def _answered(self, request: _Request, task: asyncio.Task[Caller]) -> None:
-        if self._asked.get(request) is task:
-            del self._asked[request]
+    def _answered(self, proof: Proof, task: asyncio.Task[Caller]) -> None:
+        if self._asked.get(proof) is task:
+            del self._asked[proof]
 
-    def _keep(self, request: _Request, caller: Caller) -> None:
+    def _keep(self, proof: Proof, caller: Caller) -> None:
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
-        self._kept[request] = (time.monotonic() + KEPT_SECONDS, caller)
+        self._kept[proof] = (time.monotonic() + KEPT_SECONDS, caller)
 
     def _touch(self, found: Credential) -> None:
         """Write down that the key is used, once a minute and without anybody waiting."""

@@ -52,6 +52,7 @@ class Edge:
         status, answered = None, 0.0
         added = _added(scope)
         is_head = scope["method"] == "HEAD"
+        scope["state"]["is_head"] = is_head
 
         async def send_complete(message: Message) -> None:
             nonlocal status, answered
@@ -76,6 +77,11 @@ class Edge:
 def request_id(scope: Scope) -> str:
     """The id of the request that this is the scope of."""
     return str(scope["state"]["request_id"])
+
+
+def wants_headers_only(scope: Scope) -> bool:
+    """Whether it was HEAD, which came on as GET: an answer without an end must know."""
+    return bool(scope["state"]["is_head"])
 
 
 def _added(scope: Any) -> list[tuple[bytes, bytes]]:

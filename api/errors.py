@@ -59,6 +59,12 @@ class LogRewound(DomainError):
     code = "log_rewound"
 
 
+class Busy(DomainError):
+    """There is too much of it at once; try again."""
+
+    code = "busy"
+
+
 class EtagMismatch(DomainError):
     """The webhook is not at the version that If-Match names."""
 
@@ -95,6 +101,7 @@ def answer(
 ) -> Response[bytes]:
     """The problem as a response."""
     problem = PROBLEMS[code]
+    retry = RETRY_AFTER if problem.status in (429, 503) else {}
     content = {
         "type": f"/problems/{code}",
         "title": problem.title,
@@ -110,7 +117,7 @@ def answer(
         msgspec.json.encode(content),
         status_code=problem.status,
         media_type=MEDIA_TYPE,
-        headers={**(headers or {}), **(RETRY_AFTER if problem.status == 503 else {})},
+        headers={**(headers or {}), **retry},
     )
 
 

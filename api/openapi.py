@@ -17,14 +17,13 @@ from msgspec import Struct
 from api import answers, operation, shapes
 from api.answers import Answer
 from api.errors import MEDIA_TYPE
-from api.operation import NoParameters, Operation
+from api.operation import JSON, NoParameters, Operation
 from api.problems import PROBLEMS
 from api.request import ApiRequest
 from api.webhooks.schemas import Delivered
 from domain.ids import Prefix
 
 _REF = "#/components/schemas/{name}"
-_JSON = "application/json"
 _PREFIXES: dict[str, Prefix] = {
     "webhook_id": "wh",
     "delivery_id": "dlv",
@@ -139,15 +138,19 @@ def _described(
         "parameters": [
             *(_in_path(name) for name in route.path_parameters),
             *_in_query(one.query),
+            *(_in_header(name, about) for name, about in one.headers.items()),
         ],
         "responses": {
-            **{str(status): _answer(kind) for status, kind in one.answers.items()},
+            **{
+                str(status): _answer(kind, one.media_type)
+                for status, kind in one.answers.items()
+            },
             **{str(status): _error_reference(status) for status in _errors(route, one)},
         },
     }
     if one.body is not None:
         is_required = any(field.required for field in msgspec.structs.fields(one.body))
-        content = {_JSON: {"schema": _reference(one.body)}}
+        content = {JSON: {"schema": _reference(one.body)}}
         described["requestBody"] = {"content": content, "required": is_required}
     return described
 
@@ -180,6 +183,11 @@ def _in_query(kind: type[Struct]) -> Iterator[dict[str, Any]]:
         }
 
 
+def _in_header(name: str, about: str) -> dict[str, Any]:
+    schema = {"type": "string"}
+    return {"name": name, "in": "header", "description": about, "schema": schema}
+
+
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """A parameter is there or it is not; there is no way to write null."""
     if schema.get("default", ...) is None:
@@ -188,11 +196,11 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return alternatives[0] if len(alternatives) == 1 else schema
 
 
-def _answer(kind: type[Struct] | None) -> dict[str, Any]:
+def _answer(kind: type[Struct] | None, media_type: str) -> dict[str, Any]:
     if kind is None:
         return {"description": "Done; there is nothing to show."}
     about = (kind.__doc__ or "").strip()
-    return {"description": about, "content": {_JSON: {"schema": _reference(kind)}}}
+    return {"description": about, "content": {media_type: {"schema": _reference(kind)}}}
 
 
 def _errors(route: HTTPRoute, one: Operation) -> Iterator[int]:
@@ -245,7 +253,7 @@ def _delivery() -> dict[str, Any]:
             }
             for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
         ],
-        "requestBody": {"content": {_JSON: {"schema": _reference(Delivered)}}},
+        "requestBody": {"content": {JSON: {"schema": _reference(Delivered)}}},
         "responses": {
             "2XX": {"description": "It is there; no further attempt is made."},
             "410": {"description": "Never again: the webhook is disabled."},

@@ -11,6 +11,7 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
 _OPTION = "operation"
+JSON, EVENT_STREAM = "application/json", "text/event-stream"
 
 # Stands among a caller's scopes when the operator's key was sent.
 OPERATOR = "operator"
@@ -28,7 +29,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     is_public: bool
     body: type[Struct] | None
     query: type[Struct]
+    headers: Mapping[str, str]
     answers: Mapping[int, type[Struct] | None]
+    media_type: str
 
 
 def operation(
@@ -38,15 +41,22 @@ def operation(
     answers: Mapping[int, type[Struct] | None],
     body: type[Struct] | None = None,
     query: type[Struct] = NoParameters,
+    headers: Mapping[str, str] | None = None,
+    media_type: str = JSON,
 ) -> dict[str, Any]:
-    """Arguments for Litestar's route decorators; no scopes: any valid key."""
+    """Arguments for Litestar's route decorators; no scopes: any valid key.
+
+    `headers`: those of its own, with what they mean. `media_type` is that of the answers.
+    """
     declared = Operation(
         summary=summary,
         scopes=tuple(scopes),
         is_public=False,
         body=body,
         query=query,
+        headers=headers or {},
         answers=answers,
+        media_type=media_type,
     )
     return _arguments(declared)
 
@@ -59,7 +69,9 @@ def public() -> dict[str, Any]:
         is_public=True,
         body=None,
         query=NoParameters,
+        headers={},
         answers={},
+        media_type=JSON,
     )
     return _arguments(declared)
 

@@ -143,6 +143,11 @@ PROBLEMS: dict[str, Problem] = {
         "`causation_id` names an event with ten causes before it: most often two "
         "systems that answer each other for ever.",
     ),
+    "busy": Problem(
+        429,
+        "There is too much of it at once",
+        "`detail` says of what. Try again after `Retry-After` seconds, or end some.",
+    ),
     "internal": Problem(
         500,
         "Daybook failed",

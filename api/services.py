@@ -9,17 +9,20 @@ from uuid import UUID
 
 from api.authentication import Authenticator
 from api.entrances import Entrances
+from api.log import listing
+from api.log.audience import Audience
 from api.pagination import Cursors
 from api.settings import ApiSettings
 from domain.application import Log
 from domain.log.entry import Appended, Entry
 from projections.log import views
+from projections.log.live import Tail
 from projections.log.recorder import LogFactory, environment
 from projections.log.request_queue import Request
 from projections.postgres import Database
 from projections.vault import Vault
 
-# With the appender's connection, its notifier's and the recorder's two: 8 a process.
+# With one each for the appender, its notifier, the recorder and the tail: 8 a process.
 TENANT_CONNECTIONS, OPERATOR_CONNECTIONS = 3, 1
 
 
@@ -35,6 +38,7 @@ class Services:
     cursors: Cursors
     authenticator: Authenticator
     entrances: Entrances
+    audience: Audience
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
         """Into the log, all or none; returns after the commit. Raises DomainError."""
@@ -62,6 +66,11 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
             stack.push_async_callback(pool.close)
         log = Log(environment(url, "daybook_app"))
         stack.push_async_callback(asyncio.to_thread, log.close)
+        authenticator = Authenticator(database, settings.operator_key)
+        tail = Tail(url, database, operator, listing.rendered)
+        audience = Audience(tail, authenticator)
+        stack.push_async_callback(tail.close)
+        stack.push_async_callback(audience.close)
         yield Services(
             settings=settings,
             log=log,
@@ -69,6 +78,7 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
             operator=operator,
             vault=vault,
             cursors=Cursors(settings.secret_keys),
-            authenticator=Authenticator(database, settings.operator_key),
+            authenticator=authenticator,
             entrances=Entrances(log),
+            audience=audience,
         )

@@ -39,6 +39,7 @@ OPERATORS_TABLES = {
     "projection_errors",
     "rebuilds",
     "tenants",
+    "tickets",
 }
 # Functions that run with their owner's rights, and whose rights those are.
 DEFINERS = {
@@ -46,10 +47,12 @@ DEFINERS = {
     "live_generation": "daybook_operator",
     "log_append": "daybook_log",
     "log_find": "daybook_log",
+    "log_heads": "daybook_log",
     "log_lag": "daybook_log",
     "make_partitions": "daybook_owner",
     "poke_tenant": "daybook_worker",
     "posted_through": "daybook_operator",
+    "redeem_ticket": "daybook_operator",
 }
 # What is looked for, and what is wrong when something is found.
 RULES: Mapping[str, str] = {

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec import Raw
 
 from api import filters, shapes
@@ -16,6 +17,7 @@ from projections.log.views import Event, Selection
 from projections.postgres import Connection
 
 _NO_METADATA = b"{}"
+_ENCODER = msgspec.json.Encoder()
 
 
 async def page(
@@ -54,6 +56,11 @@ async def page(
         found.prev,
         position,
     )
+
+
+def rendered(event: Event) -> bytes:
+    """An event as JSON, as it is shown everywhere."""
+    return _ENCODER.encode(schemas.Event(**shown(event)))
 
 
 def shown(event: Event) -> dict[str, Any]:

@@ -156,6 +156,21 @@ class EventQuery(PageQuery, kw_only=True, forbid_unknown_fields=True):
     order: Literal["asc", "desc"] = "asc"
 
 
+class LiveQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which events to follow, and from where."""
+
+    after: Annotated[
+        PositionIn | None, Meta(description="beyond this position; left out: from now")
+    ] = None
+    type: Annotated[
+        list[str] | None, Meta(description="patterns of types; repeat for more")
+    ] = None
+    stream: Annotated[
+        list[str] | None, Meta(description="patterns of streams; repeat for more")
+    ] = None
+    subject: str | None = None
+
+
 class Stream(Struct):
     """A stream; `position` and `updated_at` are its last event's."""
 

@@ -22,7 +22,7 @@ def open_pool(url: str, role: postgres.Role) -> Pool:
         postgres.conninfo(url, role, "recorder"),
         kwargs={"autocommit": True, "row_factory": namedtuple_row},
         min_size=0,
-        max_size=2,
+        max_size=1,  # commands load one aggregate each, in a millisecond
         timeout=3,
         check=ConnectionPool.check_connection,
         reconnect_timeout=1,

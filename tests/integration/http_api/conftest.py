@@ -20,6 +20,7 @@ from projections.vault import generate_keys
 from projections.webhooks.handoff import Handoff
 from tests.support import postgres
 from tests.support.waiting import eventually
+from workers.serve import Server as HttpServer
 
 OPERATOR_KEY = "operator-key-of-the-tests"
 
@@ -105,7 +106,7 @@ def running(settings: ApiSettings) -> Iterator[str]:
     config = uvicorn.Config(
         create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=5
     )
-    process = uvicorn.Server(config)
+    process = HttpServer(config)
     thread = threading.Thread(target=process.run, name="api")
     thread.start()
     try:
