@@ -35,12 +35,16 @@ with made as (
     select ('00000000-0000-4000-8000-'
             || lpad((i %% %(tenants)s::int)::text, 12, '0'))::uuid,
         gen_random_uuid(), %(first)s::int + i, 'https://bench.example/',
-        array[%(pattern)s::text], 'fast', 15, 10, '{}', 'active', 1, 'bench', now(), now()
+        array[%(pattern)s::text], '"fast"', 15, 10, '{}', 'active', 1, 'bench', now(), now()
     from generate_series(0, %(count)s::int - 1) i
     returning tenant_id, webhook_id
 ), numbered as (
     insert into daybook.webhook_sequences (tenant_id, webhook_id, sequence, handed_off)
     select tenant_id, webhook_id, 0, 0 from made
+), versioned as (
+    insert into daybook.webhook_versions (
+        tenant_id, webhook_id, version, streams, format)
+    select tenant_id, webhook_id, 1, '{*}', 'standard' from made
 )
 insert into daybook.webhook_ranges (
     tenant_id, pattern, from_position, to_position, webhook_id, version, own_stream)

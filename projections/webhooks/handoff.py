@@ -8,6 +8,7 @@ from projections.failpoint import failpoint
 from projections.postgres import Connection
 from projections.projection import Batch, LogDamaged, Policy
 from projections.sql import Queries
+from projections.webhooks import filtering
 
 QUERIES = Queries("projections.webhooks", "handoff.sql")
 MOST_EVENTS = 1000
@@ -33,7 +34,9 @@ class Handoff:
 
     async def apply(self, connection: Connection, batch: Batch) -> None:
         """Owe the batch's events to the webhooks that match them."""
-        row = await postgres.one(connection, QUERIES["hand_off"], batch.params())
+        refused = await filtering.refused(connection, batch)
+        params = batch.params() | refused._asdict()
+        row = await postgres.one(connection, QUERIES["hand_off"], params)
         if row.events != batch.size:
             raise LogDamaged(
                 f"{batch.size - row.events} events are missing from log positions "

@@ -11,9 +11,13 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from domain import patterns
+from domain import patterns, payload_filter
+from domain.payload_path import Members
 
-LOG = "select tenant_id, position, stream, type, topic, state from daybook.events"
+LOG = """
+    select tenant_id, position, stream, type, topic, state, metadata, subject, source, actor
+    from daybook.events
+"""
 
 
 @dataclass
@@ -21,7 +25,26 @@ class Config:
     """A webhook as the events so far made it."""
 
     event_types: list[str]
+    streams: list[str]
+    filter: dict[str, Any] | None
     is_deleted: bool = False
+
+    def matches(self, row: Any) -> bool:
+        """Whether it wants the event."""
+        if not patterns.matches(self.event_types, row.type):
+            return False
+        if not patterns.stream_matches(self.streams, row.stream):
+            return False
+        members = Members(
+            type=row.type,
+            stream=row.stream,
+            subject=row.subject,
+            source=row.source,
+            actor=row.actor,
+            data=row.state,
+            metadata=row.metadata,
+        )
+        return payload_filter.read(self.filter or {}).holds(members)
 
 
 @dataclass
@@ -34,9 +57,11 @@ class Fold:
     def event(self, row: Any) -> None:
         """Owe it by the configuration before it; then let it change that."""
         for (tenant_id, stream), config in self.webhooks.items():
-            if tenant_id != row.tenant_id or config.is_deleted or stream == row.stream:
+            if tenant_id != row.tenant_id or config.is_deleted:
                 continue
-            if patterns.matches(config.event_types, row.type):
+            if row.stream == stream or row.stream.startswith(f"{stream}/"):
+                continue  # about the webhook itself
+            if config.matches(row):
                 self.owed.add((tenant_id, stream, row.position))
         self._configure(row)
 
@@ -45,7 +70,8 @@ class Fold:
         match row.topic:
             case "daybook.webhook.created" | "daybook.webhook.updated":
                 settings = msgspec.json.decode(row.state)["settings"]
-                self.webhooks[key] = Config(settings["event_types"])
+                names = ("event_types", "streams", "filter")
+                self.webhooks[key] = Config(*(settings[name] for name in names))
             case "daybook.webhook.deleted":
                 self.webhooks[key].is_deleted = True
 
