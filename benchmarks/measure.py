@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -22,13 +22,14 @@ from migrations.runner import migrate
 from workers import embedded
 
 PAIRS = 5
+T = TypeVar("T")
 
 
 @contextmanager
 def database() -> Iterator[str]:
     """A migrated database on a fresh embedded server, or DAYBOOK_BENCH_DATABASE_URL's.
 
-    With the variable, a database `daybook_bench` is made on that server and dropped.
+    With the variable, a database of this process's own is made on that server and dropped.
     """
     if given := os.environ.get("DAYBOOK_BENCH_DATABASE_URL"):
         yield from _database_on(given)
@@ -41,13 +42,15 @@ def database() -> Iterator[str]:
 
 
 def _database_on(server: str) -> Iterator[str]:
+    name = f"daybook_bench_{os.getpid()}"
     with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute("drop database if exists daybook_bench with (force)")
-        admin.execute("create database daybook_bench")
-        url = make_conninfo(server, dbname="daybook_bench")
-        migrate(url)
-        yield url
-        admin.execute("drop database if exists daybook_bench with (force)")
+        admin.execute(f"create database {name}".encode())
+        try:
+            url = make_conninfo(server, dbname=name)
+            migrate(url)
+            yield url
+        finally:
+            admin.execute(f"drop database {name} with (force)".encode())
 
 
 def interleaved(
@@ -60,6 +63,19 @@ def interleaved(
         values.append(ours())
         say(f"pair {number + 1} of {PAIRS}: {values[-1]:,.0f} to {baselines[-1]:,.0f}")
     return statistics.median(values), statistics.median(baselines)
+
+
+def turns(
+    count: int, runs: dict[str, Callable[[], T]], told: Callable[[T], str] = str
+) -> dict[str, list[T]]:
+    """What came of each run, by its name; they take turns so many times."""
+    outcomes: dict[str, list[T]] = {name: [] for name in runs}
+    for number in range(count):
+        for name, run in runs.items():
+            outcomes[name].append(run())
+            said = told(outcomes[name][-1])
+            say(f"turn {number + 1} of {count}, {name or 'ours'}: {said}")
+    return outcomes
 
 
 def figure(

@@ -96,10 +96,11 @@ class Cluster:
 
 @dataclass
 class Product:
-    """Processes around one database."""
+    """Processes around one database; `settings` are variables besides the usual ones."""
 
     database_url: str
     folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
     processes: list[Process] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -162,6 +163,7 @@ class Product:
             "DAYBOOK_OPERATOR_KEY": OPERATOR_KEY,
             "DAYBOOK_DEVELOPMENT": "true",
             "DAYBOOK_LEASE_SECONDS": "2",
+            **self.settings,
         }
         process = Process(arguments, environ, self.folder / f"{number}-{name}.log")
         process.start()
@@ -187,9 +189,11 @@ def expect(response: httpx.Response, status: int) -> Any:
 
 
 @contextmanager
-def product(database_url: str, folder: Path) -> Iterator[Product]:
+def product(
+    database_url: str, folder: Path, settings: dict[str, str] | None = None
+) -> Iterator[Product]:
     """Processes around a database; all are gone at the end."""
-    made = Product(database_url, folder)
+    made = Product(database_url, folder, settings or {})
     try:
         yield made
     finally:
