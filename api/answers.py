@@ -6,7 +6,7 @@ publish a fifth of its time.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from litestar.types import Receive, Scope, Send
@@ -16,9 +16,9 @@ _JSON = b"application/json"
 
 
 class Answer:
-    """A finished response; what routes return."""
+    """A finished response; what routes and exception handlers return."""
 
-    __slots__ = ("_body", "_headers", "_status")
+    __slots__ = ("_headers", "body", "status")
 
     def __init__(
         self,
@@ -28,25 +28,42 @@ class Answer:
         media_type: bytes | None = _JSON,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._body, self._status = body, status
+        self.body, self.status = body, status
         self._headers = [(b"content-length", b"%d" % len(body))]
         if media_type is not None:
             self._headers.append((b"content-type", media_type))
-        for name, value in (headers or {}).items():
-            self._headers.append((name.lower().encode(), value.encode("latin-1")))
+        if headers is not None:
+            self.adding(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         await send(
             {
                 "type": "http.response.start",
-                "status": self._status,
+                "status": self.status,
                 "headers": self._headers,
             }
         )
         await send(
-            {"type": "http.response.body", "body": self._body, "more_body": False}
+            {"type": "http.response.body", "body": self.body, "more_body": False}
         )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """All of them but the length, by name in lower case."""
+        return {
+            name.decode(): value.decode("latin-1") for name, value in self._headers[1:]
+        }
+
+    def adding(self, headers: Mapping[str, str]) -> Self:
+        """With these headers as well; returns itself."""
+        for name, value in headers.items():
+            self._headers.append((name.lower().encode(), value.encode("latin-1")))
+        return self
+
+    def to_asgi_response(self, **_: Any) -> Self:
+        """Itself: what Litestar asks of that which an exception handler returns."""
+        return self
 
 
 def json(

@@ -21,6 +21,7 @@ from api.operation import OPERATOR
 from domain import clock, ids
 from domain.errors import DomainError
 from domain.log import entry
+from domain.log.entry import Claim
 from domain.tenancy import api_key, settings
 from domain.tenancy.api_key import PLATFORM
 from domain.tenancy.settings import Settings
@@ -55,6 +56,7 @@ class Caller(NamedTuple):
     is_suspended: bool = False
     settings: Settings = Settings()  # the tenant's
     proof: Proof = Proof(b"")  # to ask again with, of who stays
+    claim: Claim | None = None  # what a request of theirs does once, by its key
 
     @property
     def is_operator(self) -> bool:

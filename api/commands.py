@@ -23,7 +23,9 @@ async def run(
     """Run `command`; the context has the log's receipts. Raises DomainError."""
 
     async def attempt() -> Context:
-        context = Context(caller.actor, riders=riders, operator=operator)
+        context = Context(
+            caller.actor, riders=riders, operator=operator, claim=caller.claim
+        )
         await asyncio.to_thread(command, context)
         return context
 

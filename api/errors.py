@@ -9,19 +9,28 @@ from typing import Any
 
 import msgspec
 import structlog
-from litestar import Request, Response
+from litestar import Request
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from api import edge, shapes
+from api.answers import Answer
 from api.problems import PROBLEMS
-from domain.errors import DomainError, EventExists, Fault, Invalid
+from domain.errors import (
+    DomainError,
+    EventExists,
+    Fault,
+    IdempotencyRunning,
+    Invalid,
+    Repeated,
+)
 from domain.ids import Prefix
 from domain.json_pointer import escape
 from domain.json_text import MalformedJson
 from projections import failure
 
 MEDIA_TYPE = "application/problem+json"
+_MEDIA_TYPE = MEDIA_TYPE.encode()
 MOST_FAULTS = 100
 RETRY_AFTER = {"Retry-After": "1"}
 _LONGEST_NAME = 128  # of what a caller sent, when it is named back
@@ -71,6 +80,12 @@ class EtagMismatch(DomainError):
     code = "etag_mismatch"
 
 
+class IdempotencyMismatch(DomainError):
+    """This `Idempotency-Key` was sent with another request."""
+
+    code = "idempotency_mismatch"
+
+
 class TooLarge(DomainError):
     """The body is too large."""
 
@@ -98,7 +113,7 @@ def answer(
     faults: tuple[Fault, ...] = (),
     extra: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Response[bytes]:
+) -> Answer:
     """The problem as a response."""
     problem = PROBLEMS[code]
     retry = RETRY_AFTER if problem.status in (429, 503) else {}
@@ -113,11 +128,11 @@ def answer(
         "errors": [_shown(fault) for fault in faults[:MOST_FAULTS]],
         **(extra or {}),
     }
-    return Response(
+    return Answer(
         msgspec.json.encode(content),
-        status_code=problem.status,
-        media_type=MEDIA_TYPE,
-        headers={**(headers or {}), **retry},
+        status=problem.status,
+        media_type=_MEDIA_TYPE,
+        headers={**retry, **(headers or {})},
     )
 
 
@@ -126,7 +141,8 @@ def _shown(fault: Fault) -> dict[str, str]:
     return {place: fault.pointer, "code": fault.code, "detail": fault.detail}
 
 
-def _refused(request: Request[Any, Any, Any], error: DomainError) -> Response[bytes]:
+def refused(request: Request[Any, Any, Any], error: DomainError) -> Answer:
+    """What a refusal is answered with."""
     if error.code not in PROBLEMS:
         return _failed(request, error)
     faults = error.faults if isinstance(error, Invalid) else ()
@@ -137,14 +153,14 @@ def _refused(request: Request[Any, Any, Any], error: DomainError) -> Response[by
         headers["Location"] = f"/api/v1/events/{error.event_id}"
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, IdempotencyRunning | Repeated):
+        headers |= RETRY_AFTER
     return answer(
         request, error.code, error.detail, faults=faults, extra=extra, headers=headers
     )
 
 
-def _malformed(
-    request: Request[Any, Any, Any], error: MalformedJson
-) -> Response[bytes]:
+def _malformed(request: Request[Any, Any, Any], error: MalformedJson) -> Answer:
     return answer(request, "malformed_json", str(error))
 
 
@@ -170,7 +186,7 @@ _DETAILS = {
 }
 
 
-def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _http(request: Request[Any, Any, Any], error: HTTPException) -> Answer:
     status, headers = error.status_code, dict(error.headers or {})
     if status >= 500:  # the client went away in the middle of its body
         log.info("request_cut_off")
@@ -190,7 +206,7 @@ def _names_nothing(path: str) -> bool:
     return prefix is not None and not re.fullmatch(shapes.pattern(prefix), last)
 
 
-def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _failed(request: Request[Any, Any, Any], error: Exception) -> Answer:
     log.error(
         "request_failed",
         method=request.scope["method"],
@@ -201,9 +217,11 @@ def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     return answer(request, "internal", "the operator finds the reason in the log")
 
 
-HANDLERS: ExceptionHandlersMap = {
-    DomainError: _refused,
+_ANSWERS: dict[Any, Any] = {
+    DomainError: refused,
     MalformedJson: _malformed,
     HTTPException: _http,
     Exception: _failed,
 }
+# Litestar asks for Responses, and uses nothing of them but what an Answer has.
+HANDLERS: ExceptionHandlersMap = _ANSWERS

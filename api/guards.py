@@ -5,20 +5,22 @@ learns nothing about what exists. It is set as `before_request` and not as one o
 guards, for which the route handler is copied on each request: an eighth of a publish.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from litestar import Request
 
-from api import operation, reading
+from api import idempotency, operation, reading
+from api.answers import Answer
 from api.authentication import Caller
-from api.errors import ScopeMissing, TenantSuspended, unknown
+from api.errors import ScopeMissing, TenantSuspended
 from api.operation import NoParameters, Operation
+from api.request import ApiRequest
 from api.services import Services
-from domain.errors import Invalid, NotFound
+from domain.errors import NotFound
 
 
-async def authorise(request: Request[Any, Any, Any]) -> None:
-    """Find out who asks, and for whom.
+async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
+    """Find out who asks, and for whom; an answer, when the route is not to run (again).
 
     Raises Unauthenticated, ScopeMissing, TenantSuspended, NotFound, Invalid, Unavailable.
     """
@@ -26,10 +28,10 @@ async def authorise(request: Request[Any, Any, Any]) -> None:
     declared = operation.of(scope["route_handler"])
     if declared is None:
         if scope["method"] == "OPTIONS":
-            return  # Litestar's own: it lists the methods and nothing else
+            return None  # Litestar's own: it lists the methods and nothing else
         raise ScopeMissing("nobody may do this")
     if declared.is_public:
-        return
+        return None
     headers = dict(scope["headers"])
     services: Services = request.app.state.services
     named = headers.get(b"daybook-tenant")
@@ -38,11 +40,13 @@ async def authorise(request: Request[Any, Any, Any]) -> None:
     _check_tenant(caller, named, declared)
     if caller.is_platform:
         await services.entrances.enter(caller)
-    if b"idempotency-key" in headers:
-        raise Invalid([unknown("Idempotency-Key", parameter=True)])
     if scope["query_string"] and declared.query is NoParameters:
         reading.parameters(scope["query_string"], NoParameters)
     scope["auth"] = caller
+    if b"idempotency-key" in headers:
+        ours = cast(ApiRequest, request)
+        return await idempotency.answered(ours, headers[b"idempotency-key"])
+    return None
 
 
 def _check_scopes(caller: Caller, declared: Operation) -> None:

@@ -14,7 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 from msgspec import Struct
 
-from api import answers, operation, shapes
+from api import answers, idempotency, operation, shapes
 from api.answers import Answer
 from api.errors import MEDIA_TYPE
 from api.operation import JSON, NoParameters, Operation
@@ -41,6 +41,14 @@ _SECURITY = {
     "scheme": "bearer",
     "description": "An API key; the operator's for tenants and keys. A platform key "
     "names the tenant it acts for, by id or external id, in the header `Daybook-Tenant`.",
+}
+_KEY = {
+    "name": idempotency.HEADER,
+    "in": "header",
+    "required": False,
+    "description": "1 to 255 visible ASCII characters, kept 24 hours: the same request "
+    "under the same key is done once and answered alike.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
 # What any call may be answered, and what calls with a body or an id may be.
 _ALWAYS = (401, 403, 422, 500, 503)
@@ -130,6 +138,7 @@ def _path_and_method(
 def _described(
     route: HTTPRoute, handler: HTTPRouteHandler, one: Operation
 ) -> dict[str, Any]:
+    [method] = handler.http_methods
     described: dict[str, Any] = {
         "operationId": handler.handler_name,
         "tags": [route.path.split("/")[3]],
@@ -139,13 +148,17 @@ def _described(
             *(_in_path(name) for name in route.path_parameters),
             *_in_query(one.query),
             *(_in_header(name, about) for name, about in one.headers.items()),
+            *([_KEY] if method == "POST" else []),
         ],
         "responses": {
             **{
                 str(status): _answer(kind, one.media_type)
                 for status, kind in one.answers.items()
             },
-            **{str(status): _error_reference(status) for status in _errors(route, one)},
+            **{
+                str(status): _error_reference(status)
+                for status in _errors(route, method, one)
+            },
         },
     }
     if one.body is not None:
@@ -203,10 +216,11 @@ def _answer(kind: type[Struct] | None, media_type: str) -> dict[str, Any]:
     return {"description": about, "content": {media_type: {"schema": _reference(kind)}}}
 
 
-def _errors(route: HTTPRoute, one: Operation) -> Iterator[int]:
+def _errors(route: HTTPRoute, method: str, one: Operation) -> Iterator[int]:
     yield from _ALWAYS
     if one.body is not None:
         yield from _WITH_BODY
+    if one.body is not None or method == "POST":
         yield 409
     elif "cursor" in one.query.__struct_fields__:
         yield 400

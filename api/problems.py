@@ -77,6 +77,12 @@ PROBLEMS: dict[str, Problem] = {
         "You hold a position that this log never gave out, as after a restore from a "
         "backup. Compare what you kept with the log before you go on.",
     ),
+    "idempotency_running": Problem(
+        409,
+        "The first request with this key is still running",
+        "Send it again after `Retry-After` seconds: when the first one is done, its answer "
+        "is yours too.",
+    ),
     "webhook_disabled": Problem(
         409,
         "The webhook is disabled",
@@ -148,6 +154,12 @@ PROBLEMS: dict[str, Problem] = {
         "There is too much of it at once",
         "`detail` says of what. Try again after `Retry-After` seconds, or end some.",
     ),
+    "idempotency_mismatch": Problem(
+        422,
+        "The Idempotency-Key belongs to another request",
+        "A key names one request: method, path and body. Send this one under a fresh key; "
+        "repeat the other one exactly as it was.",
+    ),
     "internal": Problem(
         500,
         "Daybook failed",
@@ -162,7 +174,7 @@ PROBLEMS: dict[str, Problem] = {
     "outcome_unknown": Problem(
         503,
         "Whether it was stored is not known",
-        "The database went away in the commit. Repeating with the same `id` is always "
-        "safe: it is stored once.",
+        "The database went away in the commit. Repeating with the same `id`, or the same "
+        "`Idempotency-Key`, is always safe: it is stored once.",
     ),
 }

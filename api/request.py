@@ -1,6 +1,7 @@
 """A request as routes see it: who asks, what was sent, and what there is to work with."""
 
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from litestar import Request
@@ -11,7 +12,7 @@ from api import reading
 from api.authentication import Caller
 from api.pagination import PageQuery, Paging
 from api.services import Services
-from domain import json_text
+from domain import ids, json_text
 
 S = TypeVar("S", bound=Struct)
 
@@ -29,6 +30,11 @@ class ApiRequest(Request[Any, Caller, State]):
     def caller(self) -> Caller:
         """Who asks, as the guard found out."""
         return self.auth
+
+    def new_id(self) -> UUID:
+        """For what the request makes: the same for every run under one key."""
+        claim = self.caller.claim
+        return ids.new() if claim is None else claim.made
 
     async def raw(self) -> bytes:
         """The body, which says that it is JSON. Raises WrongMediaType."""

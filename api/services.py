@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
-from api.authentication import Authenticator
+from api.authentication import Authenticator, Caller
 from api.entrances import Entrances
 from api.log import listing
 from api.log.audience import Audience
@@ -16,14 +16,21 @@ from api.settings import ApiSettings
 from domain.application import Log
 from domain.log.entry import Appended, Entry
 from projections.log import views
+from projections.log.claims import Claims
 from projections.log.live import Tail
 from projections.log.recorder import LogFactory, environment
 from projections.log.request_queue import Request
-from projections.postgres import Database
+from projections.postgres import Database, Link
 from projections.vault import Vault
 
-# With one each for the appender, its notifier, the recorder and the tail: 8 a process.
-TENANT_CONNECTIONS, OPERATOR_CONNECTIONS = 3, 1
+# With one each for the appender, its notifier, the recorder, the tail and claims: 8.
+TENANT_CONNECTIONS, OPERATOR_CONNECTIONS = 2, 1
+# Its session holds claims: the server must notice soon when this host is lost.
+_SOON_MISSED = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +46,21 @@ class Services:
     authenticator: Authenticator
     entrances: Entrances
     audience: Audience
+    claims: Claims
 
-    async def append(self, entries: Sequence[Entry]) -> list[Appended]:
+    async def append(
+        self, caller: Caller, entries: Sequence[Entry]
+    ) -> Sequence[Appended]:
         """Into the log, all or none; returns after the commit. Raises DomainError."""
+        claim = caller.claim
+        if claim is not None and claim.done is not None:
+            claim.is_kept = True
+            return claim.done
         appender = cast(LogFactory, self.log.factory).appender
-        return await appender.append(Request(entries))
+        receipts = await appender.append(Request(entries, claim=claim))
+        if claim is not None:  # the answer can be made from the receipts at any time
+            claim.is_kept = True
+        return receipts
 
     async def head(self, tenant_id: UUID) -> int:
         """The last position of the tenant's log."""
@@ -64,6 +81,8 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
         for pool in (database, operator):
             await pool.open()
             stack.push_async_callback(pool.close)
+        edge = Link(url, "daybook_app", "api edge", **_SOON_MISSED)
+        stack.push_async_callback(edge.close)
         log = Log(environment(url, "daybook_app"))
         stack.push_async_callback(asyncio.to_thread, log.close)
         authenticator = Authenticator(database, settings.operator_key)
@@ -81,4 +100,5 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
             authenticator=authenticator,
             entrances=Entrances(log),
             audience=audience,
+            claims=Claims(edge),
         )

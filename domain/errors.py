@@ -8,6 +8,8 @@ DomainError
 ├── CausationTooDeep
 ├── LimitReached
 ├── WebhookDisabled
+├── IdempotencyRunning      a request with the same key has not ended yet
+├── Repeated                another run of the request did it: this one did nothing
 └── Unavailable             the database is away or the queue is full; nothing was stored
     ├── OutcomeUnknown      the database went away in the commit; repeating is safe
     └── Outdated            the catalogue has changed since the events were checked
@@ -96,6 +98,18 @@ class WebhookDisabled(DomainError):
     """The webhook is disabled: enable it first."""
 
     code = "webhook_disabled"
+
+
+class IdempotencyRunning(DomainError):
+    """A request with this Idempotency-Key is still running."""
+
+    code = "idempotency_running"
+
+
+class Repeated(DomainError):
+    """Another run of this request has done it; this one did nothing."""
+
+    code = "idempotency_running"
 
 
 class Unavailable(DomainError):

@@ -44,8 +44,12 @@ OPERATORS_TABLES = {
 # Functions that run with their owner's rights, and whose rights those are.
 DEFINERS = {
     "authenticate": "daybook_operator",
+    "claim_keys": "daybook_log",
+    "keep_command": "daybook_log",
+    "keep_key": "daybook_log",
     "live_generation": "daybook_operator",
     "log_append": "daybook_log",
+    "log_append_kept": "daybook_log",
     "log_find": "daybook_log",
     "log_heads": "daybook_log",
     "log_lag": "daybook_log",

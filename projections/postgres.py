@@ -134,8 +134,8 @@ class Database:
 class Link:
     """One connection for one loop of work: made when needed, made anew after a loss."""
 
-    def __init__(self, url: str, role: Role, purpose: str) -> None:
-        self._arguments = (url, role, purpose)
+    def __init__(self, url: str, role: Role, purpose: str, **settings: str) -> None:
+        self._arguments, self._settings = (url, role, purpose), settings
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
 
@@ -143,7 +143,8 @@ class Link:
         """The live connection; raises one of AWAY. Who comes together shares one."""
         async with self._connecting:
             if self._connection is None or self._connection.closed:
-                self._connection = await connect(*self._arguments)
+                url, role, purpose = self._arguments
+                self._connection = await connect(url, role, purpose, **self._settings)
             return self._connection
 
     async def rows(self, query: LiteralString, params: Any = None) -> list[Any]:

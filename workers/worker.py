@@ -17,6 +17,7 @@ from projections.runner import Runner
 from projections.vault import Vault
 from projections.webhooks.handoff import Handoff
 from projections.webhooks.lanes import QUERIES
+from workers import sweeping
 from workers.settings import WorkerSettings
 from workers.webhooks.aiohttp_sender import AiohttpSender
 from workers.webhooks.courier import Courier
@@ -94,6 +95,7 @@ class Worker:
                 ("tester", self._tester.run()),
                 ("notices", self._tell_others()),
                 ("upkeep", self._upkeep()),
+                ("sweeping", sweeping.run(self._chores)),
             )
         ]
         stopping = asyncio.create_task(stop.wait())

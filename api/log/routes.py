@@ -42,7 +42,7 @@ async def publish_event(request: ApiRequest) -> Answer:
     sent = publishing.event(await request.raw())
     entry = publishing.entry(sent, request.caller)
     await declared.check(request, [entry])
-    [receipt] = await request.services.append([entry])
+    [receipt] = await request.services.append(request.caller, [entry])
     headers = answers.position(receipt.position)
     headers["Location"] = f"/api/v1/events/{receipt.event_id}"
     shown = publishing.published(receipt)
@@ -66,7 +66,7 @@ async def publish_batch(request: ApiRequest) -> Answer:
     sent = publishing.batch(await request.raw())
     entries = [publishing.entry(event, request.caller) for event in sent]
     await declared.check(request, entries, "#/events/{}")
-    receipts = await request.services.append(entries)
+    receipts = await request.services.append(request.caller, entries)
     last = max(receipt.position for receipt in receipts)
     return answers.json(
         publishing.published_batch(receipts),

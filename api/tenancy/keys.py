@@ -48,7 +48,7 @@ async def create_key(request: ApiRequest) -> Answer:
     sent, caller = await request.read(CreateKey), request.caller
     tenant_id = await _tenant_of_new(request, sent)
     _check_expiry(sent.expires_at)
-    key_id, key = ids.new(), api_key.generate()
+    key_id, key = request.new_id(), api_key.generate()
 
     def create(context: Context) -> None:
         tenancy_commands.create_key(

@@ -22,7 +22,6 @@ from api.tenancy.schemas import (
     TenantChanges,
     TenantPage,
 )
-from domain import ids
 from domain.errors import Fault, Invalid, NotFound
 from domain.log.entry import Context
 from domain.tenancy import commands as tenancy_commands
@@ -44,7 +43,7 @@ SCOPES = [OPERATOR]
 async def create_tenant(request: ApiRequest) -> Answer:
     """Its log begins with this."""
     sent, log = await request.read(CreateTenant), request.services.log
-    tenant_id, named = ids.new(), _named(sent).get("settings", {})
+    tenant_id, named = request.new_id(), _named(sent).get("settings", {})
     wanted = settings.changed(Settings(), named)
 
     def create(context: Context) -> None:

@@ -40,9 +40,10 @@ async def change(request: ApiRequest, webhook_id: UUID, decide: Decide) -> int:
     async def attempt() -> Context:
         seen = await found(request, webhook_id)
         _check_if_match(request, seen.version)
-        act, context = decide(seen), Context(request.caller.actor)
+        act, caller = decide(seen), request.caller
+        context = Context(caller.actor, claim=caller.claim)
         await asyncio.to_thread(
-            _record, request.services.log, context, request.caller.tenant_id, seen, act
+            _record, request.services.log, context, caller.tenant_id, seen, act
         )
         return context
 

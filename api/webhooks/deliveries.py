@@ -5,7 +5,7 @@ from uuid import UUID
 from litestar import get, post
 from litestar.params import FromPath
 
-from api import answers, commands, filters, shapes
+from api import answers, commands, filters, idempotency, shapes
 from api.answers import Answer
 from api.operation import operation
 from api.pagination import Page, Paging
@@ -114,7 +114,8 @@ async def retry_delivery(request: ApiRequest, delivery_id: FromPath[str]) -> Ans
             await _retry(connection, tenant_id, key)
             shown_now = await _with_attempts(connection, tenant_id, key)
             head = await log_views.head(connection, tenant_id)
-            return answers.json(shown_now, status=202, headers=answers.position(head))
+            answer = answers.json(shown_now, status=202, headers=answers.position(head))
+            return await idempotency.keep(request, connection, answer)
 
     return await commands.repeated(attempt)
 

@@ -21,7 +21,7 @@ from api.webhooks.schemas import (
     WebhookPage,
     WebhookSettings,
 )
-from domain import grammar, ids
+from domain import grammar
 from domain.errors import Invalid
 from domain.log.entry import Context
 from domain.webhooks import commands as webhook_commands
@@ -52,7 +52,7 @@ async def create_webhook(request: ApiRequest) -> Answer:
     wanted = settings.read(
         await request.checked(), base={}, shown={}, development=development
     )
-    webhook_id, secret = ids.new(), signing.new_secret()
+    webhook_id, secret = request.new_id(), signing.new_secret()
     sealed = services.vault.seal(secret, webhook_place(tenant_id, webhook_id, 1))
 
     def create(context: Context) -> None:

@@ -1,6 +1,7 @@
 """What goes into the log, and what it answers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -63,11 +64,29 @@ class Appended(NamedTuple):
     replayed: bool = False
 
 
+@dataclass(slots=True)
+class Claim:
+    """One run of what an `Idempotency-Key` names: written down with what it does.
+
+    `done` is what an earlier run had done already, when it was lost before its answer was
+    kept: then nothing is done again.
+    """
+
+    owner: UUID  # whose key it is
+    key: str
+    fingerprint: bytes  # of the request
+    run: UUID
+    made: UUID  # the id of what the request makes, so that every run has the same one
+    done: Sequence[Appended] | None = None
+    is_kept: bool = False  # nothing is left to write down for a repeat to be answered
+
+
 class Context:
     """Who asks and what else belongs to the same transaction.
 
     `riders` are written with the events or not at all. `receipts` are the log's answers,
-    filled in by the recorder.
+    filled in by the recorder. With a `claim` it is all done once, however often it is
+    asked for.
     """
 
     def __init__(
@@ -76,10 +95,12 @@ class Context:
         *,
         riders: Sequence[Statement] = (),
         operator: bool = False,
+        claim: Claim | None = None,
     ) -> None:
         self.actor = actor
         self.riders = tuple(riders)
         self.operator = operator
+        self.claim = claim
         self.receipts: list[Appended] = []
 
     @property

@@ -23,20 +23,11 @@ import psycopg
 import structlog
 from psycopg.rows import namedtuple_row
 
-from domain.errors import (
-    CausationTooDeep,
-    DomainError,
-    EventExists,
-    LimitReached,
-    NotFound,
-    OutcomeUnknown,
-    Outdated,
-    Unavailable,
-    VersionConflict,
-)
-from domain.log.entry import Appended, Entry, Statement
+from domain.errors import OutcomeUnknown, Unavailable
+from domain.log.entry import Statement
 from projections import postgres, telemetry
 from projections.failpoint import failpoint
+from projections.log import calls
 from projections.log.request_queue import QUEUE_SECONDS, Answer, Request, RequestQueue
 from projections.log.wakeup import Notifier
 from projections.sql import Queries
@@ -156,13 +147,15 @@ class Appender:
             log.warning("append_refused", error=type(error).__name__)
             return [Unavailable() for _ in group]
         except psycopg.Error as error:
-            return [_refusal(error) for _ in group]
+            if error.sqlstate == calls.OURS:  # it concerns one request
+                return self._halves(group, error)
+            return [error for _ in group]
 
     def _halves(
         self, group: list[Request], error: Exception
     ) -> list[Answer | Exception]:
         if len(group) == 1:
-            return [_refusal(error)]
+            return [calls.refusal(error)]
         half = len(group) // 2
         return self._attempt(group[:half]) + self._attempt(group[half:])
 
@@ -170,7 +163,7 @@ class Appender:
         entries = [entry for request in group for entry in request.entries]
         failpoint("append.call")
         rows = self._connected().execute(
-            QUERIES["append"], _arrays(group), prepare=True, binary=True
+            *calls.append(group), prepare=True, binary=True
         )
         answers = rows.fetchall()
         failpoint("append.called")
@@ -183,7 +176,7 @@ class Appender:
         start = 0
         for request in group:
             end = start + len(request.entries)
-            outcomes.append(_outcome(request.entries, answers[start:end]))
+            outcomes.append(calls.outcome(request.entries, answers[start:end]))
             start = end
         return outcomes
 
@@ -200,13 +193,16 @@ class Appender:
         first = [Statement(QUERIES["enter_tenant"], tenant)]
         if request.operator:
             first.append(Statement(QUERIES["enter_operator"], {}))
-        append: tuple[Any, Any] = (QUERIES["append_or_abort"], _arrays([request]))
+        append: tuple[Any, Any] = (QUERIES["append_or_abort"], calls.arrays([request]))
+        after = list(request.after)
+        if request.claim is not None:
+            after.append(calls.keep_command(request.claim, request.entries))
         connection = self._connected()
         quoted = psycopg.ClientCursor(connection)
         # Named statements in full, their parameters quoted; nothing else is put in.
         message = "\n;\n".join(
             quoted.mogrify(query, parameters)
-            for query, parameters in (*first, *request.before, append, *request.after)
+            for query, parameters in (*first, *request.before, append, *after)
         )
         failpoint("command.call")
         appended = connection.execute(message)
@@ -216,7 +212,7 @@ class Appender:
         self._notifier.notify()
         rows = appended.fetchall()
         telemetry.group_appended(len(rows), len(rows))
-        return [_appended(row, row.event_id) for row in rows]
+        return calls.receipts(request.entries, rows)
 
     def _settle(self, group: list[Request]) -> list[Answer | Exception]:
         """Find out, after a lost connection, and finish what was not done."""
@@ -254,14 +250,13 @@ class Appender:
         answers: list[Answer | None] = []
         start = 1
         for request in group:
-            numbered = list(enumerate(request.entries, start))
+            numbers = range(start, start + len(request.entries))
             start += len(request.entries)
             # Ids that callers chose may be older events': there the log itself compares.
             ours = all(entry.fingerprint is None for entry in request.entries)
-            if ours and all(number in found for number, _ in numbered):
-                answers.append(
-                    [_appended(found[n], entry.event_id) for n, entry in numbered]
-                )
+            if ours and all(number in found for number in numbers):
+                ours_found = [found[number] for number in numbers]
+                answers.append(calls.receipts(request.entries, ours_found))
             else:
                 answers.append(None)
         return answers
@@ -281,70 +276,6 @@ class Appender:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _arrays(group: Sequence[Request]) -> list[list[Any]]:
-    """The parameters of log_append: a list for each column."""
-    rows: list[tuple[Any, ...]] = [
-        (e.tenant_id, number, e.event_id, e.stream, e.expected_version, e.type, e.topic,
-         e.state, e.metadata, e.source, e.subject, e.actor, e.correlation_id,
-         e.causation_id, e.occurred_at, e.fingerprint, e.source_id, request.checked)
-        for number, request in enumerate(group)
-        for e in request.entries
-    ]  # fmt: skip
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _appended(row: Any, event_id: str, *, replayed: bool = False) -> Appended:
-    return Appended(
-        event_id,
-        row.log_position,
-        row.position,
-        row.stream,
-        row.version,
-        row.recorded_at,
-        replayed,
-    )
-
-
-def _outcome(entries: Sequence[Entry], rows: Sequence[Any]) -> Answer | Exception:
-    """What the log said of one request: all of it appended, or why not."""
-    for entry, row in zip(entries, rows, strict=True):
-        if error := _conflict(entry, row):
-            return error
-    return [
-        _appended(row, row.event_id, replayed=row.answer == "replayed") for row in rows
-    ]
-
-
-def _conflict(entry: Entry, row: Any) -> DomainError | None:
-    match row.answer:
-        case "version_conflict":
-            return VersionConflict(
-                entry.stream, entry.expected_version or 0, row.version
-            )
-        case "event_exists":
-            return EventExists(row.event_id, row.position)
-        case "causation_too_deep":
-            return CausationTooDeep()
-        case "outdated":
-            return Outdated()
-    return None
-
-
-def _refusal(error: Exception) -> Exception:
-    """A database error as the domain's; one the domain has no word for stays itself."""
-    if not isinstance(error, psycopg.Error) or error.sqlstate != "DB001":
-        return error
-    code, detail = error.diag.message_primary, error.diag.message_detail or ""
-    match code:
-        case "version_conflict":
-            return VersionConflict("", 0, int(detail))
-        case "limit_reached":
-            return LimitReached(detail)
-        case "not_found":
-            return NotFound(detail)
-    return error
 
 
 def _answer(group: Sequence[Request], outcomes: Sequence[Answer | Exception]) -> None:

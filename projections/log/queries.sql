@@ -6,6 +6,15 @@ from log_append(
     %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
     %b::timestamptz[], %b::bytea[], %b::text[], %b::bigint[])
 
+-- name: append_kept
+-- The same where some of the requests have an Idempotency-Key; see log_append_kept.
+select k, answer, log_position, position, stream, version, recorded_at, event_id
+from log_append_kept(
+    %b::uuid[], %b::int[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[],
+    %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
+    %b::timestamptz[], %b::bytea[], %b::text[], %b::bigint[],
+    %b::int[], %b::uuid[], %b::text[], %b::bytea[], %b::uuid[], %b::uuid[])
+
 -- name: append_or_abort
 -- The same inside a command's transaction: an entry that is not appended ends it, with the
 -- answer as the error, so that the statements around it leave nothing behind. ('refused' is
@@ -16,6 +25,11 @@ from log_append(
     %b::uuid[], %b::int[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[],
     %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
     %b::timestamptz[], %b::bytea[], %b::text[], %b::bigint[])
+
+-- name: keep_command
+-- After a command's append, in its transaction: what its key now stands for.
+select keep_command(
+    %(owner)s, %(key)s, %(fingerprint)s, %(run)s, %(made)s, %(tenant_id)s, %(event_ids)s)
 
 -- name: find
 -- Which of these events are in the log, asked in the queue of the appenders.

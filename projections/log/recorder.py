@@ -83,6 +83,10 @@ class LogRecorder(ApplicationRecorder):
         self, stored_events: Sequence[StoredEvent], context: Context, *more: Statement
     ) -> list[int]:
         """`more` are riders beside the context's own."""
+        claim = context.claim
+        if claim is not None and claim.done is not None:
+            context.receipts += claim.done
+            return [receipt.log_position for receipt in claim.done]
         entries = [_entry(event, context) for event in stored_events]
         after = [
             statement
@@ -90,7 +94,7 @@ class LogRecorder(ApplicationRecorder):
             for statement in _postings(event, entry)
         ]
         riders = (*context.riders, *more)
-        request = Request(entries, riders, after, context.operator)
+        request = Request(entries, riders, after, context.operator, claim=claim)
         try:
             receipts = self._appender.submit(request)
         except VersionConflict as error:

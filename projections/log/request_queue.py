@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from domain.errors import Unavailable
-from domain.log.entry import Appended, Entry, Statement
+from domain.log.entry import Appended, Claim, Entry, Statement
 
 # One group is one call of log_append and holds the log's lock: about 16 ms at 500 entries
 # of 200 bytes, most of it the work itself. The bounds keep a neighbour's wait short.
@@ -28,6 +28,7 @@ class Request:
     """Entries that stand or fall together; with statements around them it is a command.
 
     `checked` is the head of the tenant's catalogue that the entries were checked against.
+    A `claim` is written down with them.
     """
 
     entries: Sequence[Entry]
@@ -35,6 +36,7 @@ class Request:
     after: Sequence[Statement] = ()
     operator: bool = False
     checked: int | None = None
+    claim: Claim | None = None
     future: "Future[Answer] | asyncio.Future[Answer]" = field(init=False)
     since: float = field(default_factory=time.monotonic)
 

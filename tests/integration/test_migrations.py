@@ -15,7 +15,8 @@ from psycopg import sql
 from domain import ids
 from migrations import runner
 from migrations.runner import Migration, MigrationError, files, migrate
-from projections.log.appender import QUERIES, _arrays
+from projections.log import calls
+from projections.log.calls import QUERIES
 from projections.log.request_queue import Request
 from projections.postgres import conninfo
 from tests.support import postgres
@@ -313,7 +314,7 @@ def assert_appends(url: str, role: str) -> None:
         conninfo(url, role, "test"),
         autocommit=True,  # type: ignore[arg-type]
     ) as connection:
-        connection.execute(QUERIES["append"], _arrays([Request([entry])]))
+        connection.execute(QUERIES["append"], calls.arrays([Request([entry])]))
         with connection.transaction():
             tenant = {"tenant_id": str(entry.tenant_id)}
             connection.execute(QUERIES["enter_tenant"], tenant)

@@ -23,7 +23,7 @@ from domain import ids
 from domain.errors import DomainError, OutcomeUnknown, Unavailable
 from domain.log.entry import Appended, Entry
 from projections import postgres
-from projections.log import appender as appending
+from projections.log import calls
 from projections.log.appender import Appender
 from projections.log.request_queue import Request
 from workers import logs
@@ -133,10 +133,10 @@ class Writer:
                 psycopg.connect(settings, row_factory=namedtuple_row) as connection,
                 connection.transaction(force_rollback=not keeps),
             ):
-                query = appending.QUERIES["append"]
-                parameters = appending._arrays([Request(entries)])
+                query = calls.QUERIES["append"]
+                parameters = calls.arrays([Request(entries)])
                 rows = connection.execute(query, parameters).fetchall()
-                receipts = [appending._appended(row) for row in rows]
+                receipts = calls.receipts(entries, rows)
                 self._pause.wait(self._chance.uniform(0.001, 0.03))
         except psycopg.Error:
             return  # who knows

@@ -12,7 +12,8 @@ from psycopg.rows import namedtuple_row
 
 from domain import ids
 from domain.log.entry import Entry
-from projections.log.appender import QUERIES, _arrays
+from projections.log import calls
+from projections.log.calls import QUERIES
 from projections.log.request_queue import Request
 from projections.postgres import Role, conninfo
 from tests.support.builders import an_entry
@@ -42,7 +43,7 @@ def append(
         Request(list(entries), checked=0 if entries[0].type == OUTDATED else 1)
         for entries in group
     ]
-    return connection.execute(QUERIES["append"], _arrays(requests)).fetchall()
+    return connection.execute(QUERIES["append"], calls.arrays(requests)).fetchall()
 
 
 def answers(connection: psycopg.Connection[Any], *group: Sequence[Entry]) -> list[str]:
@@ -242,7 +243,7 @@ def test_events_checked_before_the_catalogue_changed_are_not_appended(
 
     def appended(checked: int | None) -> str:
         request = Request([entry], checked=checked)
-        return app.execute(QUERIES["append"], _arrays([request])).fetchone().answer
+        return app.execute(QUERIES["append"], calls.arrays([request])).fetchone().answer
 
     admin.execute("insert into catalogue_heads values (%s, 7)", [tenant_id])
     assert appended(6) == "outdated"
