@@ -61,9 +61,17 @@ def generate_keys() -> str:
     return f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
-def webhook_place(tenant_id: object, webhook_id: object, version: int) -> str:
+def webhook_place(
+    tenant_id: object, webhook_id: object, version: int, scheme: str = "v1"
+) -> str:
     """Where a webhook's secret belongs."""
-    return f"webhook_secrets/{tenant_id}/{webhook_id}/{version}"
+    place = f"webhook_secrets/{tenant_id}/{webhook_id}/{version}"
+    return place if scheme == "v1" else f"{place}/{scheme}"
+
+
+def headers_place(tenant_id: object, webhook_id: object, version: int) -> str:
+    """Where the values of a webhook's headers belong."""
+    return f"webhook_headers/{tenant_id}/{webhook_id}/{version}"
 
 
 def snippet_place(

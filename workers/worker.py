@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Collection
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from projections.webhooks.lanes import QUERIES
 from workers import sweeping
 from workers.settings import WorkerSettings
 from workers.webhooks.aiohttp_sender import AiohttpSender
+from workers.webhooks.confined_sender import ConfinedSender
 from workers.webhooks.courier import Courier
 from workers.webhooks.disabling import Disabler
 from workers.webhooks.dispatcher import Dispatcher
@@ -47,8 +49,12 @@ class Worker:
         self._wake = asyncio.Event()
         self._lanes = Lanes()
         self._application = Log(environment(url, "daybook_worker"))
-        self._sender = AiohttpSender(
-            settings.development, connections=settings.concurrency + SPARE_CONNECTIONS
+        self._sender = ConfinedSender(
+            functools.partial(
+                AiohttpSender,
+                settings.development,
+                connections=settings.concurrency + SPARE_CONNECTIONS,
+            )
         )
         vault = Vault(settings.secret_keys)
         # One connection for what is seldom, or in no hurry: single statements only, so

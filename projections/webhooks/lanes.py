@@ -55,6 +55,7 @@ class Due(Protocol):
     state: bytes
     metadata: bytes | None
     source: str | None
+    source_id: str | None
     subject: str | None
     correlation_id: str | None
     causation_id: str | None

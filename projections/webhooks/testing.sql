@@ -9,14 +9,9 @@ from (
     for update skip locked) n
 join test_requests q using (tenant_id, request_id)
 join webhooks w on w.tenant_id = q.tenant_id and w.webhook_id = q.webhook_id
-join lateral (
-    select s.version, s.key_id, s.sealed from webhook_secrets s
-    where s.tenant_id = w.tenant_id and s.webhook_id = w.webhook_id
-    order by s.version desc limit 1) k on true
 where t.tenant_id = n.tenant_id and t.request_id = n.request_id
-returning t.tenant_id, t.request_id, t.webhook_id, t.type, t.data, w.number as
-    webhook_number, w.url, w.timeout_seconds, k.version as secret_version, k.key_id,
-    k.sealed
+returning t.tenant_id, t.request_id, t.webhook_id, t.type, t.data, w.format,
+    w.keep_response
 
 -- name: answer_test
 -- What came of it.

@@ -6,6 +6,7 @@ literal address without it; `socket_factory` sees every address a socket is made
 
 import socket
 import ssl
+from collections.abc import Sequence
 from functools import lru_cache
 
 import aiohttp
@@ -41,12 +42,15 @@ class AiohttpSender:
         self,
         development: bool,
         *,
+        networks: Sequence[str] | None = None,
         resolver: Resolver = system_resolver,
         ports: frozenset[int] = HTTPS_PORTS,
         tls: ssl.SSLContext | None = None,
         connections: int = CONNECTIONS,
     ) -> None:
-        self._guard = Guard(development=development, resolver=resolver, ports=ports)
+        self._guard = Guard(
+            development=development, networks=networks, resolver=resolver, ports=ports
+        )
         self._session = _session(self._guard, tls or client_tls(), connections)
 
     async def send(self, request: Outgoing) -> Answer:

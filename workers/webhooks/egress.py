@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 
-from domain.webhooks.address import HTTPS_PORTS, check_url, judge
+from domain.webhooks.address import HTTPS_PORTS, check_url, is_within, judge
 
 # From a name and a port to its addresses, as text; OSError when there are none.
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -42,16 +42,21 @@ def client_tls() -> ssl.SSLContext:
 
 
 class Guard:
-    """The policy of one sender; `development` adds http and loopback, nothing else."""
+    """The policy of one sender; `development` adds http and loopback, nothing else.
+
+    `networks` takes away whatever lies in none of these blocks.
+    """
 
     def __init__(
         self,
         *,
         development: bool,
+        networks: Sequence[str] | None = None,
         resolver: Resolver = system_resolver,
         ports: frozenset[int] = HTTPS_PORTS,
     ) -> None:
         self._development = development
+        self._networks = networks
         self._resolver = resolver
         self._ports = ports
 
@@ -69,6 +74,8 @@ class Guard:
         if judge(ip, development=self._development) is not None:
             # Which address it was is nobody's business: it may be one of ours.
             raise Blocked("the host does not lead to a public address")
+        if self._networks is not None and not is_within(ip, self._networks):
+            raise Blocked("the host does not lead into the webhook's networks")
 
     async def addresses(self, host: str, port: int) -> Sequence[str]:
         """Where `host` leads. One address that may not be reached refuses them all."""

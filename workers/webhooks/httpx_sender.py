@@ -6,7 +6,7 @@ redirects, cookies, unpacking or environment to switch off.
 """
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import httpcore
 import httpx
@@ -36,12 +36,15 @@ class HttpxSender:
         self,
         development: bool,
         *,
+        networks: Sequence[str] | None = None,
         resolver: Resolver = system_resolver,
         ports: frozenset[int] = HTTPS_PORTS,
         tls: ssl.SSLContext | None = None,
         connections: int = CONNECTIONS,
     ) -> None:
-        self._guard = Guard(development=development, resolver=resolver, ports=ports)
+        self._guard = Guard(
+            development=development, networks=networks, resolver=resolver, ports=ports
+        )
         self._transport = _transport(self._guard, tls or client_tls(), connections)
 
     async def send(self, request: Outgoing) -> Answer:

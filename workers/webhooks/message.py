@@ -4,22 +4,26 @@ Standard Webhooks 1.0 (https://www.standardwebhooks.com): the id is the event's 
 over all attempts, the timestamp is the attempt's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from typing import Protocol
 from uuid import UUID
 
+import msgspec
+
 from domain import clock, ids
 from domain.ids import DeliveryKey
 from domain.webhooks import body, signing
+from domain.webhooks.body import Rendered
+from domain.webhooks.headers import HIDDEN, is_reserved
 from domain.webhooks.settings import Format, Scheme
-from projections.vault import Sealed, Vault, webhook_place
+from projections.vault import Sealed, Vault, headers_place, webhook_place
+from projections.webhooks import ed25519
 from workers.webhooks.sender import Outgoing
 
 USER_AGENT = f"Daybook/{version('daybook')}"
-NO_METADATA = b"{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Due(Protocol):
     state: bytes
     metadata: bytes | None
     source: str | None
+    source_id: str | None
     subject: str | None
     correlation_id: str | None
     causation_id: str | None
@@ -83,56 +88,87 @@ def delivery_key(target: Target, due: Due) -> DeliveryKey:
 
 def compose(target: Target, due: Due, vault: Vault) -> Outgoing:
     """The request of this attempt. Raises VaultError."""
-    content = body.standard(
-        body.Event(
-            id=due.event_id,
-            type=due.type,
-            occurred_at=due.occurred_at,
-            data=due.state,
-            stream=due.stream,
-            version=due.version,
-            position=due.position,
-            subject=due.subject,
-            tenant_id=ids.encode("ten", target.tenant_id),
-            metadata=due.metadata or NO_METADATA,
-        )
+    event = body.Event(
+        id=due.event_id,
+        type=due.type,
+        occurred_at=due.occurred_at,
+        data=due.state,
+        stream=due.stream,
+        version=due.version,
+        position=due.position,
+        subject=due.subject,
+        tenant_id=ids.encode("ten", target.tenant_id),
+        metadata=due.metadata,
+        source=due.source,
+        source_id=due.source_id,
+        correlation_id=due.correlation_id,
+        causation_id=due.causation_id,
     )
-    headers = {
+    ours = {
         "daybook-type": due.type,
         "daybook-position": str(due.position),
         "daybook-delivery": ids.delivery(delivery_key(target, due)),
         "daybook-attempt": str(due.number),
     }
     if due.sequence is not None:
-        headers["daybook-sequence"] = str(due.sequence)
+        ours["daybook-sequence"] = str(due.sequence)
     message_id = due.event_id
     if target.replay_id is not None:
-        headers["daybook-replay"] = target.replay_id
+        ours["daybook-replay"] = target.replay_id
         if target.fresh_ids:
             message_id = f"{due.event_id}_{target.replay_id}"
-    key = target.keys[0]
-    place = webhook_place(target.tenant_id, target.webhook_id, key.version)
-    secret = vault.open(key.sealed, place)
-    return signed(
-        target.url, message_id, headers, content, secret, target.timeout_seconds
-    )
+    return outgoing(target, message_id, body.render(event, due.format), ours, vault)
 
 
-def signed(
-    url: str,
+def outgoing(
+    target: Target,
     message_id: str,
-    headers: dict[str, str],
-    content: bytes,
-    secret: bytes,
-    timeout_seconds: float,
+    rendered: Rendered,
+    ours: dict[str, str],
+    vault: Vault,
 ) -> Outgoing:
-    """A request with the three headers of Standard Webhooks before ours."""
-    timestamp = int(clock.now().timestamp())
+    """A request as it leaves now, signed with every active secret. Raises VaultError."""
+    now = clock.now()
+    timestamp = int(now.timestamp())
+    content = signing.content(message_id, timestamp, rendered.body)
+    signatures = [
+        _signature(target, key, content, vault)
+        for key in target.keys
+        if key.expires_at is None or key.expires_at > now
+    ]
     standard = {
-        "content-type": "application/json",
+        "content-type": rendered.content_type,
         "user-agent": USER_AGENT,
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": signing.sign([secret], message_id, timestamp, content),
+        "webhook-signature": " ".join(signatures),
     }
-    return Outgoing(url, standard | headers, content, timeout_seconds)
+    headers = {**_own_headers(target, vault), **standard, **rendered.headers, **ours}
+    return Outgoing(
+        target.url, headers, rendered.body, target.timeout_seconds, target.networks
+    )
+
+
+def shown(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers of a request for its tenant to see: neither signatures nor their own."""
+    return {
+        name: value if is_reserved(name) else HIDDEN
+        for name, value in headers.items()
+        if name != "webhook-signature"
+    }
+
+
+def _signature(target: Target, key: Key, content: bytes, vault: Vault) -> str:
+    place = webhook_place(target.tenant_id, target.webhook_id, key.version, key.scheme)
+    secret = vault.open(key.sealed, place)
+    sign = ed25519.signature if key.scheme == "v1a" else signing.signature
+    return sign(secret, content)
+
+
+def _own_headers(target: Target, vault: Vault) -> dict[str, str]:
+    """Those that the tenant has set."""
+    if target.headers is None:
+        return {}
+    version = target.headers_version
+    place = headers_place(target.tenant_id, target.webhook_id, version)
+    return msgspec.json.decode(vault.open(target.headers, place), type=dict[str, str])

@@ -4,7 +4,7 @@ Two senders live beside this file, one on aiohttp (fast) and one on httpx; the s
 tests/conformance holds both to the same answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,13 +25,15 @@ STANDING_HEADERS = {"accept": "*/*", "accept-encoding": "identity"}
 class Outgoing:
     """One request, complete: the sender adds Host, Content-Length and Accept only.
 
-    The deadline covers everything: name, connection, TLS, request and answer.
+    The deadline covers everything: name, connection, TLS, request and answer. `networks`:
+    the blocks in one of which the host's every address must lie; None: anywhere.
     """
 
     url: str
     headers: Mapping[str, str]
     body: bytes
     timeout_seconds: float
+    networks: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from domain import clock, ids
 from domain.webhooks import body, retry
 from projections import postgres, waiting
 from projections.postgres import Link
-from projections.vault import Sealed, Vault, webhook_place
+from projections.vault import Vault, VaultError
 from projections.webhooks.testing import QUERIES
-from workers.webhooks import message, verdict
+from workers.webhooks import message, targets, verdict
+from workers.webhooks.endpoint import WebhookKey
+from workers.webhooks.message import Target
 from workers.webhooks.sender import Answer, Outgoing, Sender
 
 POLL_SECONDS = 1.0
@@ -61,42 +63,46 @@ class Tester:
         await self._link.rows(QUERIES["forget_tests"])
 
     async def _answer(self, test: Any) -> None:
-        request = _compose(test, self._vault)
-        started = clock.now()
-        answer = await self._sender.send(request)
-        params = {
-            "tenant_id": test.tenant_id,
-            "request_id": test.request_id,
-            "answer": Jsonb(_attempt(clock.rfc3339(started), request, answer)),
-        }
         try:
+            key = WebhookKey(test.tenant_id, test.webhook_id)
+            carried = await targets.fetch(self._link, [key])
+            target = targets.target(carried[test.webhook_id])
+            request = _compose(test, target, self._vault)
+            started = clock.now()
+            answer = await self._sender.send(request)
+            told = _attempt(clock.rfc3339(started), request, answer)
+            if test.keep_response:
+                text = answer.snippet.decode("utf-8", "replace")
+                told["response"]["snippet"] = verdict.storable(text) or None
+            params = {
+                "tenant_id": test.tenant_id,
+                "request_id": test.request_id,
+                "answer": Jsonb(told),
+            }
             await self._link.rows(QUERIES["answer_test"], params)
         except postgres.AWAY:
             log.warning("test_answer_lost")
+        except VaultError:
+            log.exception("secret_unavailable", webhook=str(test.webhook_id))
 
 
-def _compose(test: Any, vault: Vault) -> Outgoing:
+def _compose(test: Any, target: Target, vault: Vault) -> Outgoing:
     message_id = ids.fresh("evt")
-    content = body.standard(
-        body.Event(
-            id=message_id,
-            type=test.type,
-            occurred_at=clock.now(),
-            data=bytes(test.data),
-            stream=None,
-            version=None,
-            position=None,
-            subject=None,
-            tenant_id=ids.encode("ten", test.tenant_id),
-            metadata=message.NO_METADATA,
-        )
+    event = body.Event(
+        id=message_id,
+        type=test.type,
+        occurred_at=clock.now(),
+        data=bytes(test.data),
+        stream=None,
+        version=None,
+        position=None,
+        subject=None,
+        tenant_id=ids.encode("ten", test.tenant_id),
+        metadata=None,
     )
-    place = webhook_place(test.tenant_id, test.webhook_id, test.secret_version)
-    secret = vault.open(Sealed(test.key_id, bytes(test.sealed)), place)
-    headers = {"daybook-test": "1", "daybook-type": test.type, "daybook-attempt": "1"}
-    return message.signed(
-        test.url, message_id, headers, content, secret, test.timeout_seconds
-    )
+    ours = {"daybook-test": "1", "daybook-type": test.type, "daybook-attempt": "1"}
+    rendered = body.render(event, test.format)
+    return message.outgoing(target, message_id, rendered, ours, vault)
 
 
 def _attempt(started_at: str, request: Outgoing, answer: Answer) -> dict[str, Any]:
@@ -112,11 +118,7 @@ def _attempt(started_at: str, request: Outgoing, answer: Answer) -> dict[str, An
         "detail": answer.detail,
         "retry_after_seconds": None if seconds is None else int(seconds),
         "request": {
-            "headers": {
-                name: value
-                for name, value in request.headers.items()
-                if name != "webhook-signature"
-            },
+            "headers": message.shown(request.headers),
             "body_bytes": len(request.body),
             "body_sha256": hashlib.sha256(request.body).hexdigest(),
         },
