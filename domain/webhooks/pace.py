@@ -12,6 +12,8 @@ from collections import deque
 SLOW_DOWN = frozenset(
     {429, 502, 504}
 )  # Standard Webhooks 1.0, "Operational considerations"
+# A request takes a moment to arrive, and not always the same one.
+MARGIN_SECONDS = 0.02
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
@@ -20,7 +22,7 @@ class Rate:
 
     def __init__(self, per_second: float) -> None:
         most = max(1, math.floor(per_second))
-        self._window = most / per_second
+        self._window = most / per_second + MARGIN_SECONDS
         self._begun: deque[float] = deque(maxlen=most)
 
     def room(self, now: float) -> int:

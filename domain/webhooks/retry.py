@@ -127,8 +127,8 @@ def _check_schedule(own: Schedule, pointer: str) -> list[Fault]:
         for index, delay in enumerate(own.delays[:MOST_DELAYS])
         if not 1 <= delay <= LONGEST_DELAY
     ]
-    if not 1 <= len(own.delays) <= MOST_DELAYS:
-        detail = f"a list of 1 to {MOST_DELAYS} delays"
+    if len(own.delays) > MOST_DELAYS:  # none: one attempt and no other
+        detail = f"a list of at most {MOST_DELAYS} delays"
         faults = [Fault(f"{pointer}/delays", "invalid", detail)]
     if not 0 <= own.jitter <= 1:
         faults.append(Fault(f"{pointer}/jitter", "invalid", "from 0 to 1"))

@@ -62,7 +62,8 @@ order by s.version desc, s.scheme
 -- is put to wait here, behind one that is finished meanwhile, is found. The lane looks at
 -- `look` rows at most and begins `room` of them.
 --
--- What is older than the webhook goes first where an order is kept.
+-- What is older than the webhook goes first where an order is kept. And what is to be
+-- skipped is cancelled before anything new begins: sent_through could not tell the two apart.
 with mine as materialized (
     select l.tenant_id, l.webhook_id, l.replay, l.epoch, l.sent_through, a.room, a.look
     from unnest(
@@ -72,6 +73,7 @@ with mine as materialized (
     join lanes l using (tenant_id, webhook_id, replay, epoch)
     join webhooks w using (tenant_id, webhook_id)
     where w.state = 'active' and tenant_is_active(l.tenant_id)
+        and l.skip_through = 0
         and (w.ordering = 'none' or l.replay > 0 or not exists (
             select from replays j
             where j.tenant_id = l.tenant_id and j.webhook_id = l.webhook_id
@@ -137,7 +139,7 @@ order by p.tenant_id, p.webhook_id, p.replay, p.position
 -- Retries whose time has come; before any leaves, its attempt number is raised. The lane
 -- is locked in share mode, so a takeover waits until this is committed or sees nothing.
 with mine as (
-    select l.tenant_id, l.webhook_id, l.replay, a.room
+    select l.tenant_id, l.webhook_id, l.replay, l.skip_through, a.room
     from unnest(
         %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[],
         %(rooms)s::int[]) as a (tenant_id, webhook_id, replay, epoch, room)
@@ -154,6 +156,7 @@ due as materialized (
         select q.position from owed q
         where q.tenant_id = m.tenant_id and q.webhook_id = m.webhook_id
             and q.replay = m.replay and q.next_attempt_at <= clock_timestamp()
+            and q.position > m.skip_through
         order by q.next_attempt_at
         limit m.room) o
 ),

@@ -3,9 +3,11 @@
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from domain import ids
 from domain.application import Log
-from domain.log.entry import OPERATOR, Context, Entry
+from domain.log.entry import OPERATOR, Context, Entry, Statement
 from domain.tenancy import commands as tenancy
 from domain.webhooks import commands as webhooks
 from domain.webhooks.settings import Settings
@@ -40,17 +42,20 @@ def a_tenant(log: Log, name: str = "Northside", external_id: str | None = None) 
 def settings(**fields: Any) -> Settings:
     """What a tenant sets of a webhook."""
     given = {"url": "https://receiver.example/hook", "event_types": ["*"]}
-    return Settings(**(given | fields))
+    return msgspec.convert(given | fields, Settings)
 
 
 def a_webhook(log: Log, tenant_id: UUID, **fields: Any) -> UUID:
     """A webhook with its first secret; development mode, so any address is allowed."""
     webhook_id = ids.new()
-    sealed = VAULT.seal(SECRET, webhook_place(tenant_id, webhook_id, 1))
-    context = Context(
-        "user:test", riders=[secret_rider(tenant_id, webhook_id, 1, sealed)]
-    )
+    context = Context("user:test", riders=[first_secret(tenant_id, webhook_id)])
     webhooks.create(
         log, context, tenant_id, webhook_id, settings(**fields), development=True
     )
     return webhook_id
+
+
+def first_secret(tenant_id: UUID, webhook_id: UUID) -> Statement:
+    """What is written beside a webhook's first event."""
+    sealed = VAULT.seal(SECRET, webhook_place(tenant_id, webhook_id, 1))
+    return secret_rider(tenant_id, webhook_id, 1, sealed)

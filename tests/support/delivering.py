@@ -2,14 +2,18 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from aiohttp import web
 from psycopg.rows import namedtuple_row
 
+from domain.application import Log
+from projections.log.request_queue import Request
+from tests.support import builders
 from tests.support.builders import SECRET_KEYS
 from workers.serve import listen
 from workers.settings import WorkerSettings
@@ -88,7 +92,37 @@ async def rows(url: str, query: str, *params: Any) -> list[Any]:
 async def hasten(url: str) -> None:
     """Every waiting retry is due now, and the workers know."""
     await rows(url, "update daybook.owed set next_attempt_at = now() "
-                    "where next_attempt_at is not null")  # fmt: skip
+                    "where next_attempt_at < 'infinity'")  # fmt: skip
     await rows(url, "insert into daybook.pokes (tenant_id, webhook_id) "
                     "select tenant_id, webhook_id from daybook.webhooks")  # fmt: skip
     await rows(url, "notify daybook_work")
+
+
+async def publish(
+    log: Log, tenant_id: UUID, count: int = 1, streams: int = 1, **fields: Any
+) -> None:
+    """Events, one after the other, over so many streams in turn."""
+    appender = log.factory.appender  # type: ignore[attr-defined]
+    entries = [
+        builders.an_entry(tenant_id, **{"stream": f"site/{n % streams}"} | fields)
+        for n in range(count)
+    ]
+    await asyncio.gather(*(appender.append(Request([entry])) for entry in entries))
+
+
+async def subscribe(log: Log, tenant_id: UUID, url: str, **settings: Any) -> UUID:
+    """A webhook for `crane.*`."""
+    settings = {"event_types": ["crane.*"], "retry": "fast"} | settings
+    return await asyncio.to_thread(
+        lambda: builders.a_webhook(log, tenant_id, url=url, **settings)
+    )
+
+
+def finished(url: str, count: int) -> Callable[[], Any]:
+    """Whether so many deliveries are finished."""
+
+    async def enough() -> bool:
+        [row] = await rows(url, "select count(*) as n from daybook.results")
+        return bool(row.n >= count)
+
+    return enough

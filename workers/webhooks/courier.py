@@ -83,6 +83,7 @@ class Courier:
 
     async def _send(self, lane: Lane, due: Due, request: Outgoing) -> None:
         begun = clock.now()
+        lane.endpoint.send(time.monotonic())
         answer = await self._sender.send(request)
         failpoint("lanes.answered")
         seconds = retry.parse_retry_after(answer.retry_after, clock.now())

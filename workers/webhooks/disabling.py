@@ -41,22 +41,25 @@ class Disabler:
     def gone(self, done: Done, settlement: Settlement, settle: Settle) -> None:
         """410: the settle and the webhook's end of service, in one transaction."""
 
+        # From here on: the slot is free already, and nothing more may begin.
+        done.lane.endpoint.is_active = False
+
         async def act() -> None:
             settled = Statement(QUERIES["settle"], settle_params([settlement]))
             did = await self._disable(done.lane, "gone", [settled])
             # Nothing to disable any more: the attempt is settled like any other.
+            done.lane.endpoint.is_active = not did
             await settle(done, settlement, write=not did)
 
         self._begin(act())
 
     def failed(self, lane: Lane) -> None:
         """Too many attempts failed, for too long. Asked again when it did not come off."""
-        lane.endpoint.is_disabling = True
+        lane.endpoint.is_disabling, lane.endpoint.is_active = True, False
 
         async def act() -> None:
             did = await self._disable(lane, "failures")
-            lane.endpoint.is_active = lane.endpoint.is_active and not did
-            lane.endpoint.is_disabling = False
+            lane.endpoint.is_disabling, lane.endpoint.is_active = False, not did
 
         self._begin(act())
 

@@ -72,7 +72,8 @@ class Ender:
         if lane.has_ended:
             return await self._end_lane(lane, params)
         if await self._link.rows(ENDING["end_skipping"], params):
-            lane.skip_through = 0
+            lane.skip_through, lane.has_new = 0, True
+            self._lanes.line_up(lane)
             return True
         return False
 

@@ -44,8 +44,9 @@ _HEALTHY = Health(0, is_open=False)
 class Endpoint:
     """A webhook's limits and its state. Times are of the monotonic clock.
 
-    `reserved`: rows that were asked for and may yet come; `on_wire`: requests between
-    their beginning and their answer; `unsettled`: attempts begun and not yet settled.
+    `reserved`: rows that were asked for and may yet come; `unsent`: of those that came,
+    requests that have not left; `on_wire`: these and those that were not answered yet;
+    `unsettled`: all that were begun and not yet settled.
     """
 
     key: WebhookKey
@@ -64,6 +65,7 @@ class Endpoint:
     noted: Health = _HEALTHY
     is_disabling: bool = False
     reserved: int = 0
+    unsent: int = 0
     on_wire: int = 0
     unsettled: int = 0
     mean_seconds: float = 0.0
@@ -113,7 +115,7 @@ class Endpoint:
         if (probes := self.circuit.room(now, busy)) is not None:
             room = min(room, probes)
         if self.rate is not None:
-            room = min(room, self.rate.room(now) - self.reserved)
+            room = min(room, self.rate.room(now) - self.reserved - self.unsent)
         return max(0, room)
 
     def room_at(self, now: float) -> float | None:
@@ -138,11 +140,18 @@ class Endpoint:
             self.heard_at = now
         self.on_wire += 1
         self.unsettled += 1
+        self.unsent += 1
+
+    def send(self, now: float) -> None:
+        """The request leaves: the rate counts from this moment, not from when the row was
+        read, or two might leave closer together than they were read."""
+        self.unsent -= 1
         if self.rate is not None:
             self.rate.begin(now)
 
     def withdraw(self) -> None:
         """The request was not made after all."""
+        self.unsent -= 1
         self.on_wire -= 1
 
     def answered(
@@ -154,6 +163,8 @@ class Endpoint:
         self.heard_at = now
         seconds = answer.duration_ms / 1000
         self.mean_seconds += _SMOOTHING * (seconds - self.mean_seconds)
+        if answer.error == "gone":
+            self.is_active = False  # its slot is free: nothing more may use it
         if begun_version < self.enabled_version:
             return  # it began before the webhook was enabled: it says nothing of now
         if answer.error is None:

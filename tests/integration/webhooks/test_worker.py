@@ -1,19 +1,20 @@
 """The worker: delivers, retries, gives up, hands over; with a receiver that is real."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
 from uuid import UUID
-
-import pytest
 
 from domain.application import Log
 from domain.log.entry import Context
 from domain.webhooks import commands
-from projections.log.recorder import environment
-from projections.log.request_queue import Request
-from tests.support import builders
-from tests.support.delivering import ToldReceiver, hasten, receiving, rows, working
+from tests.support.delivering import (
+    ToldReceiver,
+    finished,
+    hasten,
+    publish,
+    rows,
+    subscribe,
+    working,
+)
 from tests.support.waiting import soon
 
 RESULTS = (
@@ -22,40 +23,6 @@ RESULTS = (
 ATTEMPTS = """
     select number, outcome, status_code from daybook.attempts order by position, number
 """
-
-
-@pytest.fixture
-async def log(database_url: str) -> AsyncIterator[Log]:
-    running = Log(environment(database_url, "daybook_app"))
-    yield running
-    await asyncio.to_thread(running.close)
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[tuple[ToldReceiver, str]]:
-    async with receiving() as pair:
-        yield pair
-
-
-async def publish(log: Log, tenant_id: UUID, count: int = 1) -> None:
-    appender = log.factory.appender  # type: ignore[attr-defined]
-    requests = [Request([builders.an_entry(tenant_id)]) for _ in range(count)]
-    await asyncio.gather(*map(appender.append, requests))
-
-
-async def subscribe(log: Log, tenant_id: UUID, url: str, **settings: Any) -> UUID:
-    settings = {"event_types": ["crane.*"], "retry": "fast"} | settings
-    return await asyncio.to_thread(
-        lambda: builders.a_webhook(log, tenant_id, url=url, **settings)
-    )
-
-
-def finished(url: str, count: int) -> Callable[[], Any]:
-    async def enough() -> bool:
-        [row] = await rows(url, "select count(*) as n from daybook.results")
-        return bool(row.n >= count)
-
-    return enough
 
 
 async def test_every_event_arrives_once_and_nothing_stays_owed(
@@ -111,7 +78,8 @@ async def test_a_delivery_that_keeps_failing_is_dead_after_its_last_attempt(
     await subscribe(log, tenant_id, url)
     async with working(database_url):
         await publish(log, tenant_id)
-        for _ in range(3):
+        for attempts in (1, 2, 3):
+            await soon(lambda n=attempts: len(receiver.arrivals) == n)
             await soon(lambda: rows(database_url, WAITING))
             await hasten(database_url)
         await soon(finished(database_url, 1))
