@@ -99,8 +99,8 @@ join events e on e.tenant_id = %(tenant_id)s and e.stream = s.stream
 
 -- name: stream_events_forwards
 -- A page of a stream's events.
-select event_id, position, type, stream, version, source, subject, state, metadata, actor,
-    correlation_id, causation_id, depth, occurred_at, recorded_at
+select event_id, position, type, stream, version, source, source_id, subject, state,
+    metadata, actor, correlation_id, causation_id, depth, occurred_at, recorded_at
 from events
 where tenant_id = %(tenant_id)s and stream = %(stream)s
     and version > %(after)s and version < %(before)s
@@ -109,8 +109,8 @@ limit %(limit)s
 
 -- name: stream_events_backwards
 -- The same, newest first.
-select event_id, position, type, stream, version, source, subject, state, metadata, actor,
-    correlation_id, causation_id, depth, occurred_at, recorded_at
+select event_id, position, type, stream, version, source, source_id, subject, state,
+    metadata, actor, correlation_id, causation_id, depth, occurred_at, recorded_at
 from events
 where tenant_id = %(tenant_id)s and stream = %(stream)s
     and version > %(after)s and version < %(before)s
