@@ -9,7 +9,7 @@ from litestar import Litestar
 from api import docs, errors, guards, health, limits, metrics, openapi
 from api.edge import Edge
 from api.log import routes as log
-from api.log import sse, streams
+from api.log import sse, streams, websocket
 from api.projections import routes as projections
 from api.request import ApiRequest
 from api.services import opened
@@ -22,6 +22,7 @@ from projections.settings import read
 CONTEXTS = (
     log,
     sse,
+    websocket,
     streams,
     webhooks,
     deliveries,

@@ -4,7 +4,7 @@ What has no code in the table is `internal`: logged with the request's id, never
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -74,6 +74,12 @@ class Busy(DomainError):
     code = "busy"
 
 
+class UpgradeRequired(DomainError):
+    """This is a WebSocket: come with `Upgrade: websocket`."""
+
+    code = "upgrade_required"
+
+
 class EtagMismatch(DomainError):
     """The webhook is not at the version that If-Match names."""
 
@@ -115,25 +121,42 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """The problem as a response."""
-    problem = PROBLEMS[code]
-    retry = RETRY_AFTER if problem.status in (429, 503) else {}
-    content = {
-        "type": f"/problems/{code}",
-        "title": problem.title,
-        "status": problem.status,
-        "code": code,
-        "detail": detail,
-        "instance": request.scope["path"],
-        "request_id": edge.request_id(request.scope),
-        "errors": [_shown(fault) for fault in faults[:MOST_FAULTS]],
-        **(extra or {}),
-    }
+    status = PROBLEMS[code].status
+    retry = RETRY_AFTER if status in (429, 503) else {}
+    content = problem(
+        code,
+        detail,
+        instance=request.scope["path"],
+        request_id=edge.request_id(request.scope),
+        faults=faults,
+    )
     return Answer(
-        msgspec.json.encode(content),
-        status=problem.status,
+        msgspec.json.encode({**content, **(extra or {})}),
+        status=status,
         media_type=_MEDIA_TYPE,
         headers={**retry, **(headers or {})},
     )
+
+
+def problem(
+    code: str,
+    detail: str | None,
+    *,
+    instance: str,
+    request_id: str,
+    faults: Sequence[Fault] = (),
+) -> dict[str, Any]:
+    """A problem's members, wherever it is sent."""
+    return {
+        "type": f"/problems/{code}",
+        "title": PROBLEMS[code].title,
+        "status": PROBLEMS[code].status,
+        "code": code,
+        "detail": detail,
+        "instance": instance,
+        "request_id": request_id,
+        "errors": [_shown(fault) for fault in faults[:MOST_FAULTS]],
+    }
 
 
 def _shown(fault: Fault) -> dict[str, str]:
@@ -155,6 +178,8 @@ def refused(request: Request[Any, Any, Any], error: DomainError) -> Answer:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, IdempotencyRunning | Repeated):
         headers |= RETRY_AFTER
+    if isinstance(error, UpgradeRequired):
+        headers["Upgrade"] = "websocket"
     return answer(
         request, error.code, error.detail, faults=faults, extra=extra, headers=headers
     )

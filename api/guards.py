@@ -5,6 +5,7 @@ learns nothing about what exists. It is set as `before_request` and not as one o
 guards, for which the route handler is copied on each request: an eighth of a publish.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from litestar import Request
@@ -13,7 +14,7 @@ from api import idempotency, operation, reading
 from api.answers import Answer
 from api.authentication import Caller
 from api.errors import ScopeMissing, TenantSuspended
-from api.operation import NoParameters, Operation
+from api.operation import NoParameters
 from api.request import ApiRequest
 from api.services import Services
 from domain.errors import NotFound
@@ -34,12 +35,12 @@ async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
         return None
     headers = dict(scope["headers"])
     services: Services = request.app.state.services
-    named = headers.get(b"daybook-tenant")
-    caller = await services.authenticator.caller(headers.get(b"authorization"), named)
-    _check_scopes(caller, declared)
-    _check_tenant(caller, named, declared)
-    if caller.is_platform:
-        await services.entrances.enter(caller)
+    caller = await admitted(
+        services,
+        headers.get(b"authorization"),
+        headers.get(b"daybook-tenant"),
+        declared.scopes,
+    )
     if scope["query_string"] and declared.query is NoParameters:
         reading.parameters(scope["query_string"], NoParameters)
     scope["auth"] = caller
@@ -49,17 +50,32 @@ async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
     return None
 
 
-def _check_scopes(caller: Caller, declared: Operation) -> None:
-    if declared.scopes and caller.scopes.isdisjoint(declared.scopes):
-        raise ScopeMissing(f"it takes a key with {' or '.join(declared.scopes)}")
+async def admitted(
+    services: Services,
+    authorization: bytes | None,
+    named: bytes | None,
+    scopes: Sequence[str],
+) -> Caller:
+    """Who sent this, when they may do what takes one of these scopes; raises as above."""
+    caller = await services.authenticator.caller(authorization, named)
+    _check_scopes(caller, scopes)
+    _check_tenant(caller, named, scopes)
+    if caller.is_platform:
+        await services.entrances.enter(caller)
+    return caller
 
 
-def _check_tenant(caller: Caller, named: bytes | None, declared: Operation) -> None:
+def _check_scopes(caller: Caller, scopes: Sequence[str]) -> None:
+    if scopes and caller.scopes.isdisjoint(scopes):
+        raise ScopeMissing(f"it takes a key with {' or '.join(scopes)}")
+
+
+def _check_tenant(caller: Caller, named: bytes | None, scopes: Sequence[str]) -> None:
     """A key speaks for its own tenant only, whichever one its sender names."""
     if caller.is_platform and caller.tenant is None:
         if named is not None:
             raise NotFound("there is no tenant of the name in Daybook-Tenant")
-        if declared.scopes:
+        if scopes:
             raise ScopeMissing("a platform key names its tenant in Daybook-Tenant")
     elif named is not None and not caller.is_platform and not caller.speaks_for(named):
         raise ScopeMissing("this key does not speak for the tenant in Daybook-Tenant")

@@ -149,6 +149,11 @@ PROBLEMS: dict[str, Problem] = {
         "`causation_id` names an event with ten causes before it: most often two "
         "systems that answer each other for ever.",
     ),
+    "upgrade_required": Problem(
+        426,
+        "This is a WebSocket",
+        "Open it as one, with `Upgrade: websocket`; browsers do with `new WebSocket(...)`.",
+    ),
     "busy": Problem(
         429,
         "There is too much of it at once",

@@ -13,6 +13,7 @@ BACKLOG = 1024
 # A proxy in front should give up before this, so that it never reuses a closed connection.
 KEEP_ALIVE_SECONDS = 75
 STOP_SECONDS = 10
+WEBSOCKETS = "websockets-sansio"  # the server's other one is deprecated
 FIRST_MESSAGE_BYTES = 64 * 1024  # of a WebSocket; clients send no other
 # A client that takes nothing for so long, or whose host is lost, is cut off by the kernel;
 # one that reads slowly is not.
@@ -77,7 +78,7 @@ def server() -> Server:
             factory=True,
             loop="uvloop",
             http="httptools",
-            ws="websockets-sansio",
+            ws=WEBSOCKETS,
             ws_max_size=FIRST_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # a megabyte a listener, and most of its time
             access_log=False,

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from api.authentication import Proof
 from domain.errors import Unavailable
@@ -72,6 +73,23 @@ class Seat:
                 yield taken
             else:
                 await self._wait()
+
+    @asynccontextmanager
+    async def attended(self, leaving: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """While the client is served; `leaving` notices when it goes.
+
+        Whoever was told to end and is still in here, as its client does not read, is
+        cancelled (`Audience`); that ends the serving and nothing else.
+        """
+        notices = asyncio.create_task(leaving)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.ended is None or self.task is None:
+                raise
+            self.task.uncancel()
+        finally:
+            notices.cancel()
 
     async def _wait(self) -> None:
         """Until there may be something to do; at once when there is."""

@@ -5,7 +5,6 @@ all of them. A ping has an `id:` too: who filters moves on with it, and does not
 to where it last saw something.
 """
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
@@ -73,28 +72,23 @@ class EventStream:
             await send(
                 {"type": "http.response.start", "status": 200, "headers": [*_HEADERS]}
             )
-            if not edge.wants_headers_only(scope):
+            if edge.wants_headers_only(scope):
+                await _write(send, b"", is_last=True)
+            else:
                 await _serve(seat, receive, send)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _serve(seat: Seat, receive: Receive, send: Send) -> None:
-    """Everything between the headers and the end."""
-    leaving = asyncio.create_task(_notice_leaving(seat, receive))
+    """Everything after the headers."""
     try:
-        await _write(send, _ping(seat.at))
-        async for chunk in seat.packs(_frames):
-            await _write(send, _ping(seat.at) if chunk is None else chunk)
-        await _write(send, b": %b\n\n" % (seat.ended or "").encode())
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if seat.ended is None or task is None:
-            raise
-        task.uncancel()  # it was told to end, and its client does not read
+        async with seat.attended(_notice_leaving(seat, receive)):
+            await _write(send, _ping(seat.at))
+            async for chunk in seat.packs(_frames):
+                await _write(send, _ping(seat.at) if chunk is None else chunk)
+            last = b": %b\n\n" % (seat.ended or "").encode()
+            await _write(send, last, is_last=True)
     except Exception:
         log.exception("stream_failed")
-    finally:
-        leaving.cancel()
 
 
 async def _notice_leaving(seat: Seat, receive: Receive) -> None:
@@ -103,8 +97,8 @@ async def _notice_leaving(seat: Seat, receive: Receive) -> None:
     seat.end(GONE)
 
 
-async def _write(send: Send, body: bytes) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": True})
+async def _write(send: Send, body: bytes, *, is_last: bool = False) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
 
 def _frames(events: Sequence[Shown]) -> bytes:

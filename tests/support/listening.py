@@ -67,3 +67,26 @@ async def sse(
     finally:
         if session is None:
             await own.close()
+
+
+@asynccontextmanager
+async def websocket(
+    url: str,
+    key: str | None,
+    *,
+    session: aiohttp.ClientSession | None = None,
+    headers: dict[str, str] | None = None,
+    **start: Any,
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A WebSocket; started, unless there is no key."""
+    own = session or aiohttp.ClientSession()
+    try:
+        async with own.ws_connect(
+            f"{url}/api/v1/events/ws", headers=headers, max_msg_size=0
+        ) as socket:
+            if key is not None:
+                await socket.send_json({"op": "start", "token": key} | start)
+            yield socket
+    finally:
+        if session is None:
+            await own.close()

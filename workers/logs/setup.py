@@ -16,7 +16,7 @@ from workers.logs.writer import Line, Sink, Stream, Writer
 from workers.settings import LogSettings
 
 # They tell of each request with its URL, which is nobody's business here.
-TALKATIVE = ("httpx", "httpcore", "uvicorn.access", "aiohttp.access")
+TALKATIVE = ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "aiohttp.access")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from projections.vault import generate_keys
 from projections.webhooks.handoff import Handoff
 from tests.support import postgres
 from tests.support.waiting import eventually
-from workers.serve import Server as HttpServer
+from workers import serve
 
 OPERATOR_KEY = "operator-key-of-the-tests"
 
@@ -104,9 +104,13 @@ def server(server_url: str, template: str) -> Iterator[Server]:
 def running(settings: ApiSettings) -> Iterator[str]:
     """An API with these settings, in a thread; its URL."""
     config = uvicorn.Config(
-        create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=5
+        create_app(settings),
+        port=0,
+        ws=serve.WEBSOCKETS,
+        log_config=None,
+        timeout_graceful_shutdown=5,
     )
-    process = HttpServer(config)
+    process = serve.Server(config)
     thread = threading.Thread(target=process.run, name="api")
     thread.start()
     try:
