@@ -92,6 +92,12 @@ class IdempotencyMismatch(DomainError):
     code = "idempotency_mismatch"
 
 
+class ReadModelBehind(DomainError):
+    """What follows from this position is not there yet."""
+
+    code = "read_model_behind"
+
+
 class TooLarge(DomainError):
     """The body is too large."""
 

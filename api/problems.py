@@ -176,6 +176,12 @@ PROBLEMS: dict[str, Problem] = {
         "Daybook cannot do this now",
         "Nothing was stored. Try again after `Retry-After` seconds.",
     ),
+    "read_model_behind": Problem(
+        503,
+        "What is asked for has not been posted from the log yet",
+        "The write is in the log. Read again after `Retry-After` seconds, or without "
+        "`at_least` to see what there is.",
+    ),
     "outcome_unknown": Problem(
         503,
         "Whether it was stored is not known",

@@ -64,7 +64,7 @@ class ApiRequest(Request[Any, Caller, State]):
         filters = sorted(
             pair
             for pair in reading.pairs(self.scope["query_string"])
-            if pair[0] not in ("cursor", "limit")
+            if pair[0] not in ("cursor", "limit", "at_least")
         )
         whose = [str(self.caller.tenant), self.scope["path"], filters]
         return Paging(self.services.cursors, msgspec.json.encode(whose), query)

@@ -24,6 +24,21 @@ PositionIn = Annotated[
 ]
 
 
+AtLeast = Annotated[
+    PositionIn | None,
+    Meta(
+        description="wait, 2 s at most, until what follows from the log up to this "
+        "position is shown: `Daybook-Position` of a write"
+    ),
+]
+
+
+class FollowingQuery(Struct, forbid_unknown_fields=True):
+    """What is read as it follows from the log."""
+
+    at_least: AtLeast = None
+
+
 class Nothing(Struct, forbid_unknown_fields=True):
     """An empty object, or no body at all."""
 

@@ -3,7 +3,7 @@
 from litestar import get, post
 from litestar.params import FromPath
 
-from api import answers, filters, limits
+from api import answers, consistency, filters, limits
 from api.answers import Answer
 from api.log import declared, listing, publishing
 from api.log.schemas import (
@@ -18,6 +18,7 @@ from api.log.schemas import (
 )
 from api.operation import operation
 from api.request import ApiRequest
+from api.shapes import FollowingQuery
 from domain import grammar, ids
 from domain.errors import NotFound
 from domain.ids import DeliveryKey
@@ -105,14 +106,17 @@ async def list_events(request: ApiRequest) -> Answer:
     **operation(
         "Read one event and what became of it",
         scopes=["events:read"],
+        query=FollowingQuery,
         answers={200: EventWithDeliveries},
     ),
 )
 async def get_event(request: ApiRequest, event_id: FromPath[str]) -> Answer:
     """With the states of its newest 100 deliveries."""
+    query = request.parameters(FollowingQuery)
     if grammar.check_event_id(event_id):
         raise NotFound
     tenant_id = request.caller.tenant_id
+    await consistency.follow(request, "deliveries", query.at_least)
     async with request.services.database.tenant(tenant_id) as connection:
         event = await views.event(connection, tenant_id, event_id)
         if event is None:

@@ -10,6 +10,7 @@ from api.pagination import PageQuery
 from api.shapes import (
     MOST_INTEGER,
     Actor,
+    AtLeast,
     DeliveryId,
     EventId,
     PositionIn,
@@ -214,6 +215,7 @@ class StreamQuery(PageQuery, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = None
     as_of: AsOf = None
+    at_least: AtLeast = None
 
 
 class StreamEventPage(EventPage):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from litestar import get
 
-from api import answers, filters, shapes
+from api import answers, consistency, filters, shapes
 from api.answers import Answer
 from api.errors import LogRewound
 from api.log import listing, schemas
@@ -42,12 +42,13 @@ _FIRST = chr(ord(PLATFORM) + 1)
     ),
 )
 async def list_streams(request: ApiRequest) -> Answer:
-    """By name. A new event shows within a second, and with `as_of` at once."""
+    """By name. A new event shows within a second; with `as_of` or `at_least` at once."""
     query = request.parameters(StreamQuery)
     place = None if query.as_of is None else filters.place(query.as_of)
     prefix = _checked(query.prefix or "")
     paging = request.paging(query)
     tenant_id = request.caller.tenant_id
+    await consistency.follow(request, "streams", query.at_least)
     async with request.services.database.tenant(tenant_id) as connection:
         names = _names(prefix, paging)
         found = paging.page(

@@ -5,12 +5,12 @@ from uuid import UUID
 from litestar import get, post
 from litestar.params import FromPath
 
-from api import answers, commands, filters, idempotency, shapes
+from api import answers, commands, consistency, filters, idempotency, shapes
 from api.answers import Answer
 from api.operation import operation
 from api.pagination import Page, Paging
 from api.request import ApiRequest
-from api.shapes import Nothing
+from api.shapes import FollowingQuery, Nothing
 from api.webhooks import changes, shown
 from api.webhooks.schemas import (
     DeliveriesOfWebhookQuery,
@@ -38,6 +38,7 @@ from projections.webhooks.deliveries import Key, Selection
 PATH = "/api/v1/webhook-deliveries"
 ONE = f"{PATH}/{{delivery_id:str}}"
 READ = ["webhooks:read"]
+PROJECTION = "deliveries"  # what follows is there once it has handed off
 _NOTHING = Selection(first=1, last=0)
 
 
@@ -86,11 +87,18 @@ async def list_deliveries_of_webhook(
 
 @get(
     ONE,
-    **operation("Read a delivery", scopes=READ, answers={200: DeliveryWithAttempts}),
+    **operation(
+        "Read a delivery",
+        scopes=READ,
+        query=FollowingQuery,
+        answers={200: DeliveryWithAttempts},
+    ),
 )
 async def get_delivery(request: ApiRequest, delivery_id: FromPath[str]) -> Answer:
     """With all its attempts."""
+    query = request.parameters(FollowingQuery)
     tenant_id, key = request.caller.tenant_id, _parse(delivery_id)
+    await consistency.follow(request, PROJECTION, query.at_least)
     async with request.services.database.tenant(tenant_id) as connection:
         return answers.json(await _with_attempts(connection, tenant_id, key))
 
@@ -140,6 +148,7 @@ async def _list(
     filters.check(types=query.type, since=query.since, until=query.until)
     paging = request.paging(query)
     tenant_id = request.caller.tenant_id
+    await consistency.follow(request, PROJECTION, query.at_least)
     async with request.services.database.tenant(tenant_id) as connection:
         selection = await _selection(connection, tenant_id, query)
         found = await _page(

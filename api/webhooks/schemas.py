@@ -9,6 +9,7 @@ from api.pagination import PageQuery
 from api.shapes import (
     MOST_INTEGER,
     Actor,
+    AtLeast,
     AttemptId,
     DeliveryId,
     EventId,
@@ -208,6 +209,7 @@ class DeliveriesOfWebhookQuery(PageQuery, kw_only=True, forbid_unknown_fields=Tr
         Annotated[int, Meta(ge=100, le=599)] | None,
         Meta(description="what the last attempt was answered"),
     ] = None
+    at_least: AtLeast = None
 
 
 class DeliveryQuery(DeliveriesOfWebhookQuery, kw_only=True, forbid_unknown_fields=True):

@@ -58,6 +58,15 @@ class Selection(NamedTuple):
     subject: str | None = None
 
 
+async def is_posted(
+    connection: Connection, tenant_id: UUID, projection: str, position: int
+) -> bool:
+    """Whether a projection has come as far as a position of the tenant's."""
+    params = {"tenant_id": tenant_id, "projection": projection, "position": position}
+    row = await postgres.one(connection, QUERIES["is_posted"], params)
+    return bool(row.is_posted)
+
+
 async def head(connection: Connection, tenant_id: UUID) -> int:
     """The last position of the tenant's log; 0 when it is empty."""
     found = await postgres.one(connection, QUERIES["head"], {"tenant_id": tenant_id})
