@@ -209,11 +209,23 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return alternatives[0] if len(alternatives) == 1 else schema
 
 
-def _answer(kind: type[Struct] | None, media_type: str) -> dict[str, Any]:
+def _answer(
+    kind: type[Struct] | tuple[type[Struct], ...] | None, media_type: str
+) -> dict[str, Any]:
     if kind is None:
         return {"description": "Done; there is nothing to show."}
-    about = (kind.__doc__ or "").strip()
-    return {"description": about, "content": {media_type: {"schema": _reference(kind)}}}
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    about = " Or: ".join((one.__doc__ or "").strip() for one in kinds)
+    return {"description": about, "content": {media_type: {"schema": _one_of(kinds)}}}
+
+
+def _one_of(kinds: tuple[type[Struct], ...]) -> dict[str, Any]:
+    if len(kinds) == 1:
+        return dict(_reference(kinds[0]))
+    return {
+        "title": "Or".join(kind.__name__ for kind in kinds),
+        "oneOf": [_reference(kind) for kind in kinds],
+    }
 
 
 def _errors(route: HTTPRoute, method: str, one: Operation) -> Iterator[int]:
@@ -282,7 +294,8 @@ def _reference(kind: type[Struct]) -> dict[str, str]:
 def _schemas(declared: Iterable[Operation]) -> dict[str, Any]:
     kinds: set[type[Struct]] = {Problem, Delivered}
     for one in declared:
-        kinds |= {kind for kind in (one.body, *one.answers.values()) if kind}
+        for kind in (one.body, *one.answers.values()):
+            kinds |= set(kind) if isinstance(kind, tuple) else {kind} if kind else set()
     in_order = sorted(kinds, key=lambda kind: kind.__name__)
     _, components = msgspec.json.schema_components(in_order, ref_template=_REF)
     return dict(sorted(components.items()))

@@ -17,6 +17,10 @@ JSON, EVENT_STREAM = "application/json", "text/event-stream"
 OPERATOR = "operator"
 
 
+# By status: its shape, or the shapes it may have, or None where there is nothing to show.
+Answers = Mapping[int, type[Struct] | tuple[type[Struct], ...] | None]
+
+
 class NoParameters(Struct, forbid_unknown_fields=True):
     """A query string with nothing in it."""
 
@@ -30,7 +34,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     body: type[Struct] | None
     query: type[Struct]
     headers: Mapping[str, str]
-    answers: Mapping[int, type[Struct] | None]
+    answers: Answers
     media_type: str
 
 
@@ -38,7 +42,7 @@ def operation(
     summary: str,
     *,
     scopes: Collection[str],
-    answers: Mapping[int, type[Struct] | None],
+    answers: Answers,
     body: type[Struct] | None = None,
     query: type[Struct] = NoParameters,
     headers: Mapping[str, str] | None = None,

@@ -126,6 +126,12 @@ PROBLEMS: dict[str, Problem] = {
         "The tenant is strict: declare the type with PUT /api/v1/webhook-events/{type}, "
         "or ask the operator to set `strict_types` to false.",
     ),
+    "schema_violation": Problem(
+        422,
+        "The data breaks the schema of its event type",
+        "`errors` names each place and what is expected there. Read the schema with GET "
+        "/api/v1/webhook-events/{type}; `dry_run=true` tells what a change would mean.",
+    ),
     "pattern_invalid": Problem(
         422,
         "A pattern is not valid",

@@ -164,6 +164,8 @@ def _convert(
     # To msgspec 1e2 is an integer and `null` is None; in a query they are texts.
     if int in kinds and not _INTEGER.fullmatch(texts[0]):
         return [Fault(name, "invalid", "expected an integer", parameter=True)]
+    if bool in kinds and texts[0] not in ("true", "false"):
+        return [Fault(name, "invalid", "expected true or false", parameter=True)]
     try:
         given: Any = list(texts) if is_list else texts[0]
         value = msgspec.convert(given, kind, strict=False)

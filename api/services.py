@@ -8,6 +8,7 @@ from typing import cast
 from uuid import UUID
 
 from api.authentication import Authenticator, Caller
+from api.catalogue import Catalogue
 from api.entrances import Entrances
 from api.log import listing
 from api.log.audience import Audience
@@ -47,17 +48,21 @@ class Services:
     entrances: Entrances
     audience: Audience
     claims: Claims
+    catalogue: Catalogue
 
     async def append(
-        self, caller: Caller, entries: Sequence[Entry]
+        self, caller: Caller, entries: Sequence[Entry], *, checked: int | None = None
     ) -> Sequence[Appended]:
-        """Into the log, all or none; returns after the commit. Raises DomainError."""
+        """Into the log, all or none; returns after the commit. Raises DomainError.
+
+        `checked` is the head of the catalogue that they were checked against.
+        """
         claim = caller.claim
         if claim is not None and claim.done is not None:
             claim.is_kept = True
             return claim.done
         appender = cast(LogFactory, self.log.factory).appender
-        receipts = await appender.append(Request(entries, claim=claim))
+        receipts = await appender.append(Request(entries, claim=claim, checked=checked))
         if claim is not None:  # the answer can be made from the receipts at any time
             claim.is_kept = True
         return receipts
@@ -101,4 +106,5 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
             entrances=Entrances(log),
             audience=audience,
             claims=Claims(edge),
+            catalogue=Catalogue(database),
         )

@@ -5,7 +5,7 @@ from litestar.params import FromPath
 
 from api import answers, consistency, filters, limits
 from api.answers import Answer
-from api.log import declared, listing, publishing
+from api.log import appending, listing, publishing
 from api.log.schemas import (
     DeliveryState,
     EventPage,
@@ -42,8 +42,7 @@ async def publish_event(request: ApiRequest) -> Answer:
     """The answer comes after the commit: the event is in the log."""
     sent = publishing.event(await request.raw())
     entry = publishing.entry(sent, request.caller)
-    await declared.check(request, [entry])
-    [receipt] = await request.services.append(request.caller, [entry])
+    [receipt] = await appending.append(request, [entry])
     headers = answers.position(receipt.position)
     headers["Location"] = f"/api/v1/events/{receipt.event_id}"
     shown = publishing.published(receipt)
@@ -66,8 +65,7 @@ async def publish_batch(request: ApiRequest) -> Answer:
     """One problem lists every bad event, or all are in the log."""
     sent = publishing.batch(await request.raw())
     entries = [publishing.entry(event, request.caller) for event in sent]
-    await declared.check(request, entries, "#/events/{}")
-    receipts = await request.services.append(request.caller, entries)
+    receipts = await appending.append(request, entries, "#/events/{}")
     last = max(receipt.position for receipt in receipts)
     return answers.json(
         publishing.published_batch(receipts),

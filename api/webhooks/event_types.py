@@ -6,17 +6,22 @@ import msgspec
 from litestar import get, put
 from litestar.params import FromPath
 
-from api import answers, commands, reading
+from api import answers, reading
 from api.answers import Answer
 from api.operation import operation
 from api.pagination import PageQuery, Paging
 from api.request import ApiRequest
-from api.webhooks import shown
-from api.webhooks.schemas import DeclareEventType, EventType, EventTypePage
+from api.webhooks import declaring, shown
+from api.webhooks.type_schemas import (
+    DeclareEventType,
+    DeclareQuery,
+    DryRun,
+    EventType,
+    EventTypePage,
+)
 from domain import catalog, grammar
-from domain.errors import Invalid, NotFound
-from domain.log.entry import Context
-from domain.webhooks import commands as webhook_commands
+from domain.errors import Fault, Invalid, NotFound
+from domain.webhooks.event_type import Declaration
 from projections.log import ranges
 from projections.log import views as log_views
 from projections.postgres import Connection
@@ -69,32 +74,32 @@ async def get_event_type(request: ApiRequest, event_type: FromPath[str]) -> Answ
         "Declare an event type",
         scopes=["types:write"],
         body=DeclareEventType,
-        answers={200: EventType},
+        query=DeclareQuery,
+        answers={200: (EventType, DryRun)},
     ),
 )
 async def declare_event_type(request: ApiRequest, event_type: FromPath[str]) -> Answer:
-    """Replaces all that was declared; what is left out goes back to its default."""
-    raw = await request.checked()
+    """Replaces all that was declared; what is left out goes back to its default.
+
+    With `dry_run` nothing is declared: the answer tells which recorded events would break
+    the schema. It reads them, so it takes `events:read` too.
+    """
+    raw, query = await request.checked(), request.parameters(DeclareQuery)
     if faults := grammar.check_published_type(event_type, "event_type"):
         raise Invalid([fault._replace(parameter=True) for fault in faults])
-    tenant_id, log = request.caller.tenant_id, request.services.log
+    tenant_id = request.caller.tenant_id
     async with request.services.database.tenant(tenant_id) as connection:
         before = await views.event_type(connection, tenant_id, event_type)
-    sent = _read(raw, shown.event_type(event_type, before))
-
-    def declare(context: Context) -> None:
-        webhook_commands.declare(
-            log,
-            context,
-            tenant_id,
-            event_type,
-            description=sent.description,
-            example=sent.example,
-            deprecated=bool(sent.deprecated),
+    declaration = _read(raw, shown.event_type(event_type, before))
+    checker = declaring.check(declaration)
+    if query.dry_run:
+        return answers.json(
+            await declaring.dry_run(request, event_type, checker, query.after or 0)
         )
-
-    context = await commands.run(request.caller, declare)
-    position = context.position or await request.services.head(tenant_id)
+    if query.after is not None:
+        detail = "it is for `dry_run`"
+        raise Invalid([Fault("after", "invalid", detail, parameter=True)])
+    position = await declaring.declare(request, event_type, declaration)
     async with request.services.database.tenant(tenant_id) as connection:
         after = await views.event_type(connection, tenant_id, event_type)
     return answers.json(
@@ -102,7 +107,7 @@ async def declare_event_type(request: ApiRequest, event_type: FromPath[str]) -> 
     )
 
 
-def _read(raw: bytes, before: EventType) -> DeclareEventType:
+def _read(raw: bytes, before: EventType) -> Declaration:
     """What is declared; what is only shown may be sent back as it was."""
     values, faults = reading.changes(
         raw, DeclareEventType, msgspec.structs.asdict(before)
@@ -112,7 +117,8 @@ def _read(raw: bytes, before: EventType) -> DeclareEventType:
         faults += grammar.check_description(description)
     if faults:
         raise Invalid(faults)
-    return DeclareEventType(**values)
+    given = {name: value for name, value in values.items() if value is not None}
+    return Declaration(**given)
 
 
 async def _names(

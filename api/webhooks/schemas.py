@@ -224,37 +224,6 @@ class TestUnanswered(Struct):
     taken: bool
 
 
-class DeclareEventType(Struct, kw_only=True, forbid_unknown_fields=True):
-    """What events of a type mean."""
-
-    description: str | None = None
-    example: Annotated[
-        dict[str, Any] | None, Meta(description="what `data` may look like")
-    ] = None
-    deprecated: bool | None = False
-
-
-class EventType(Struct, kw_only=True):
-    """A type of event: declared, seen in the log, or Daybook's own."""
-
-    type: str
-    description: str | None
-    schema: dict[str, Any] | None
-    schema_version: int | None
-    example: dict[str, Any] | None
-    deprecated: bool
-    declared: bool
-    system: bool
-
-
-class EventTypePage(Struct):
-    """A page of event types, by name."""
-
-    data: list[EventType]
-    next: str | None
-    prev: str | None
-
-
 class Delivered(Struct):
     """The body a receiver gets. Verify `webhook-signature` before you read it."""
 

@@ -13,9 +13,9 @@ from api.webhooks.schemas import (
     Delivery,
     DeliveryWithAttempts,
     Disabled,
-    EventType,
     Webhook,
 )
+from api.webhooks.type_schemas import EventType
 from domain import grammar, ids
 from projections.webhooks import deliveries, views
 
@@ -121,10 +121,11 @@ def event_type(name: str, row: views.EventType | None) -> EventType:
     return EventType(
         type=name,
         description=row.description if row else None,
-        schema=None,
-        schema_version=None,
+        schema=row.schema if row else None,
+        schema_version=row.schema_version if row else None,
         example=row.example if row else None,
         deprecated=bool(row and row.deprecated),
+        secret_fields=row.secret_fields if row else [],
         declared=row is not None,
         system=grammar.is_reserved(name),
     )

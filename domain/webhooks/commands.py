@@ -1,6 +1,5 @@
 """What can be done to webhooks and event types."""
 
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -12,7 +11,7 @@ from domain.log.entry import Context
 from domain.webhooks import deaths, event_type, replay, subscription
 from domain.webhooks import settings as rules
 from domain.webhooks.deaths import Deaths
-from domain.webhooks.event_type import EventType
+from domain.webhooks.event_type import Declaration, EventType
 from domain.webhooks.replay import Kind, Replay, Wanted
 from domain.webhooks.settings import Settings
 from domain.webhooks.subscription import DisabledReason, Resume, Subscription
@@ -114,24 +113,15 @@ def declare(
     context: Context,
     tenant_id: UUID,
     name: str,
-    *,
-    description: str | None,
-    example: dict[str, Any] | None,
-    deprecated: bool,
+    declaration: Declaration,
 ) -> None:
-    """Describe an event type, anew or again. The name has been checked."""
+    """Declare an event type, anew or again. The name has been checked. Raises Invalid."""
     originator_id = event_type.originator_id(tenant_id, name)
     try:
         declared = log.load(EventType, originator_id)
-        declared.describe(description, example, deprecated)
+        declared.declare(declaration)
     except NotFound:
-        declared = EventType(
-            id=originator_id,
-            type=name,
-            description=description,
-            example=example,
-            deprecated=deprecated,
-        )
+        declared = EventType.begin(originator_id, name, declaration)
     log.record(declared, context)
 
 

@@ -1,10 +1,11 @@
 """What the API reads of a tenant's log, within a transaction of that tenant."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from domain.log.entry import Entry
 from projections import postgres, rows
 from projections.log import ranges
 from projections.log.ranges import Ranges
@@ -36,6 +37,14 @@ class Event(NamedTuple):
     depth: int
     occurred_at: datetime
     recorded_at: datetime
+
+
+class Recorded(NamedTuple):
+    """An event's JSON, and where it is."""
+
+    event_id: str
+    position: int
+    state: bytes
 
 
 class DeliveryState(NamedTuple):
@@ -146,6 +155,21 @@ async def events(
     return sorted(found, key=lambda event: event.position, reverse=backwards)
 
 
+async def recorded(
+    connection: Connection, tenant_id: UUID, event_type: str, after: int, limit: int
+) -> list[Recorded]:
+    """The next events of one type after a position."""
+    params = {
+        "tenant_id": tenant_id,
+        "type": event_type,
+        "after": after,
+        "limit": limit,
+    }
+    return await rows.many(
+        connection, Recorded, QUERIES["recorded"], params, binary=True
+    )
+
+
 async def positions(
     connection: Connection,
     tenant_id: UUID,
@@ -190,6 +214,28 @@ async def _events(
     connection: Connection, name: str, params: dict[str, Any]
 ) -> list[Event]:
     return await rows.many(connection, Event, QUERIES[name], params, binary=True)
+
+
+async def catalogue_head(connection: Connection, tenant_id: UUID) -> int:
+    """Where the tenant's catalogue was changed last; 0 when it never was."""
+    params = {"tenant_id": tenant_id}
+    return int((await postgres.one(connection, QUERIES["catalogue_head"], params)).head)
+
+
+async def known(
+    connection: Connection, tenant_id: UUID, entries: Mapping[int, Entry]
+) -> set[int]:
+    """The numbers of those entries whose ids are in the log already."""
+    given = list(entries.values())
+    params = {
+        "tenant_id": tenant_id,
+        "numbers": list(entries),
+        "event_ids": [entry.event_id for entry in given],
+        "sources": [entry.source for entry in given],
+        "source_ids": [entry.source_id for entry in given],
+    }
+    cursor = await connection.execute(QUERIES["known"], params)
+    return {row.number for row in await cursor.fetchall()}
 
 
 async def undeclared_types(

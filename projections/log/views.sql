@@ -214,6 +214,32 @@ where tenant_id = %(tenant_id)s and position = %(position)s and replay = 0
 order by number desc
 limit %(limit)s
 
+-- name: recorded
+-- The next events of one type after a position, from its index.
+select event_id, position, state from events
+where tenant_id = %(tenant_id)s and type = %(type)s and position > %(after)s
+order by position
+limit %(limit)s
+
+-- name: catalogue_head
+-- Where the tenant's catalogue was changed last; 0 when it never was.
+select coalesce((
+    select position from catalogue_heads where tenant_id = %(tenant_id)s), 0) as head
+
+-- name: known
+-- Which of these entries have an id that is in the log already.
+select r.number
+from unnest(
+    %(numbers)s::int[], %(event_ids)s::text[], %(sources)s::text[], %(source_ids)s::text[])
+    as r (number, event_id, source, source_id)
+where exists (
+        select from events e
+        where e.tenant_id = %(tenant_id)s and e.event_id = r.event_id)
+    or exists (
+        select from events e
+        where e.tenant_id = %(tenant_id)s and e.source = r.source
+            and e.source_id = r.source_id)
+
 -- name: undeclared_types
 -- Which of these types nobody in the tenant has declared.
 select t.type

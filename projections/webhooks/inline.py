@@ -8,7 +8,7 @@ log, however late or often it runs.
 from typing import Any
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from domain import ids, patterns
 from domain.log.entry import Statement
@@ -137,17 +137,30 @@ def _told(event: Posting) -> list[Statement]:
 
 
 def _declared(event: Posting) -> list[Statement]:
-    example = event.data["example"]
+    data = event.data
     params = {
         "tenant_id": event.tenant_id,
-        "type": event.stream.removeprefix(event_type.STREAM),
-        "description": event.data["description"],
-        "example": None if example is None else Jsonb(example),
-        "deprecated": event.data["deprecated"],
+        "event_id": event.event_id,
+        "type": data["type"],
+        "description": data["description"],
+        # As it was sent: Jsonb would have its members in another order.
+        "schema": None if data["schema"] is None else Json(data["schema"]),
+        "schema_version": data["schema_version"],
+        "example": None if data["example"] is None else Jsonb(data["example"]),
+        "deprecated": data["deprecated"],
+        "secret_fields": data["secret_fields"],
         "version": event.version,
         "at": event.occurred_at,
+        "most": event_type.MOST_SCHEMAS,
     }
-    return _statements(params, "declare_event_type")
+    names = (
+        "declare_event_type",
+        "require_room_for_schema",
+        "move_catalogue",
+        "close_secret_fields",
+        "open_secret_fields",
+    )
+    return _statements(params, *names)
 
 
 POSTS: Posts = {

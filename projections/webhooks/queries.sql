@@ -164,12 +164,44 @@ where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s and state = 'run
 insert into pokes (tenant_id, webhook_id) values (%(tenant_id)s, %(webhook_id)s)
 
 -- name: declare_event_type
--- An event type is described, for the first time or again.
+-- An event type is declared, for the first time or again.
 insert into event_types (
-    tenant_id, type, description, example, deprecated, version, updated_at)
-values (%(tenant_id)s, %(type)s, %(description)s, %(example)s, %(deprecated)s, %(version)s,
-    %(at)s)
+    tenant_id, type, description, schema, schema_version, example, deprecated,
+    secret_fields, version, updated_at)
+values (%(tenant_id)s, %(type)s, %(description)s, %(schema)s, %(schema_version)s,
+    %(example)s, %(deprecated)s, %(secret_fields)s, %(version)s, %(at)s)
 on conflict (tenant_id, type) do update
-set description = excluded.description, example = excluded.example,
-    deprecated = excluded.deprecated, version = excluded.version,
-    updated_at = excluded.updated_at
+set description = excluded.description, schema = excluded.schema,
+    schema_version = excluded.schema_version, example = excluded.example,
+    deprecated = excluded.deprecated, secret_fields = excluded.secret_fields,
+    version = excluded.version, updated_at = excluded.updated_at
+
+-- name: require_room_for_schema
+-- No tenant has more event types with a schema than this.
+select require(count(*) <= %(most)s, 'limit_reached',
+    'a tenant has at most ' || %(most)s || ' event types with a schema')
+from event_types where tenant_id = %(tenant_id)s and schema is not null
+
+-- name: move_catalogue
+-- What publishers send from now on is checked against the catalogue as of this event.
+insert into catalogue_heads (tenant_id, position)
+select tenant_id, position from events
+where tenant_id = %(tenant_id)s and event_id = %(event_id)s
+on conflict (tenant_id) do update set position = excluded.position
+
+-- name: close_secret_fields
+-- What was to be left out is so up to and including this event.
+update secret_field_ranges
+set to_position = (
+    select position from events
+    where tenant_id = %(tenant_id)s and event_id = %(event_id)s)
+where tenant_id = %(tenant_id)s and type = %(type)s and to_position = 9223372036854775807
+
+-- name: open_secret_fields
+-- What is to be left out from the next event on, if anything.
+insert into secret_field_ranges (
+    tenant_id, type, to_position, from_position, secret_fields)
+select tenant_id, %(type)s, 9223372036854775807, position + 1, %(secret_fields)s
+from events
+where tenant_id = %(tenant_id)s and event_id = %(event_id)s
+    and %(secret_fields)s::text[] <> '{}'

@@ -56,8 +56,22 @@ class EventType(NamedTuple):
 
     type: str
     description: str | None
+    schema: dict[str, Any] | None
+    schema_version: int | None
     example: dict[str, Any] | None
     deprecated: bool
+    secret_fields: list[str]
+
+
+class Schemas(NamedTuple):
+    """Which of a tenant's event types have a schema, and which version of it.
+
+    `head` is where the tenant's catalogue was changed last.
+    """
+
+    head: int
+    types: list[str]
+    versions: list[int]
 
 
 class Test(NamedTuple):
@@ -101,6 +115,12 @@ async def event_types(connection: Connection, tenant_id: UUID) -> list[EventType
     """All types the tenant declared."""
     params = {"tenant_id": tenant_id}
     return await rows.many(connection, EventType, QUERIES["event_types"], params)
+
+
+async def schemas(connection: Connection, tenant_id: UUID) -> Schemas:
+    """Which of the tenant's event types have a schema, and as of when."""
+    params = {"tenant_id": tenant_id}
+    return Schemas(*await postgres.one(connection, QUERIES["schemas"], params))
 
 
 async def ask_test(

@@ -48,13 +48,24 @@ limit %(limit)s
 
 -- name: event_type
 -- What the tenant declared about a type.
-select type, description, example, deprecated from event_types
+select type, description, schema, schema_version, example, deprecated, secret_fields
+from event_types
 where tenant_id = %(tenant_id)s and type = %(type)s
 
 -- name: event_types
 -- All types the tenant declared.
-select type, description, example, deprecated from event_types
+select type, description, schema, schema_version, example, deprecated, secret_fields
+from event_types
 where tenant_id = %(tenant_id)s
+
+-- name: schemas
+-- Which of the tenant's event types have a schema, and as of when: one snapshot.
+select coalesce((
+        select position from catalogue_heads where tenant_id = %(tenant_id)s), 0) as head,
+    coalesce(array_agg(type), '{}') as types,
+    coalesce(array_agg(schema_version), '{}') as versions
+from event_types
+where tenant_id = %(tenant_id)s and schema is not null
 
 -- name: ask_test
 -- Somebody waits for a test delivery.

@@ -49,6 +49,7 @@ ALLOWED = {
     "api": {
         "domain",
         "projections",
+        "jsonschema_rs",
         "litestar",
         "msgspec",
         "prometheus_client",

@@ -21,6 +21,15 @@ AGGREGATES = {
     "daybook/deaths",
 }
 
+EVENT_TYPE = [
+    "type",
+    "description",
+    "schema",
+    "schema_version",
+    "example",
+    "deprecated",
+    "secret_fields",
+]
 EVENTS = {
     "daybook.tenant.created": ["name", "external_id"],
     "daybook.tenant.updated": ["name", "external_id"],
@@ -32,8 +41,8 @@ EVENTS = {
     "daybook.key.created": ["name", "scopes", "expires_at"],
     "daybook.key.rotated": ["name", "scopes", "expires_at", "previous_expires_at"],
     "daybook.key.revoked": [],
-    "daybook.event_type.declared": ["type", "description", "example", "deprecated"],
-    "daybook.event_type.updated": ["type", "description", "example", "deprecated"],
+    "daybook.event_type.declared": EVENT_TYPE,
+    "daybook.event_type.updated": EVENT_TYPE,
     "daybook.webhook.created": ["settings"],
     "daybook.webhook.updated": ["settings"],
     "daybook.webhook.enabled": ["resume"],

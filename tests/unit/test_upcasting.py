@@ -27,7 +27,7 @@ from domain.tenancy.api_key import ApiKey
 from domain.tenancy.tenant import Tenant
 from domain.webhooks import deaths, event_type, replay, subscription
 from domain.webhooks.deaths import Deaths
-from domain.webhooks.event_type import EventType
+from domain.webhooks.event_type import Declaration, EventType
 from domain.webhooks.replay import Replay, Wanted
 from domain.webhooks.settings import Settings
 from domain.webhooks.subscription import Subscription
@@ -93,6 +93,9 @@ TENANT_SETTINGS = {
 WANTED = Wanted(
     from_position=3, to_position=9, event_types=["crane.*"], only_failed=True, count=4
 )
+LOOKED_AT_CLOSELY = Declaration(
+    description="Looked at closely.", example={"passed": True}, deprecated=True
+)
 
 # The life of one aggregate of each kind: its events, and what they have made of it.
 LIVES: dict[type[Aggregate], list[tuple[str, dict[str, Any]]]] = {
@@ -127,18 +130,16 @@ LIVES: dict[type[Aggregate], list[tuple[str, dict[str, Any]]]] = {
             "daybook.event_type.declared",
             {
                 "type": "crane.inspected",
-                "description": "Looked at.",
-                "example": None,
-                "deprecated": False,
+                "declaration": Declaration(description="Looked at."),
+                "schemas": 0,
             },
         ),
         (
             "daybook.event_type.updated",
             {
                 "type": "crane.inspected",
-                "description": "Looked at closely.",
-                "example": {"passed": True},
-                "deprecated": True,
+                "declaration": LOOKED_AT_CLOSELY,
+                "schemas": 0,
             },
         ),
     ],
@@ -162,6 +163,14 @@ LIVES: dict[type[Aggregate], list[tuple[str, dict[str, Any]]]] = {
 
 # Bytes in logs of earlier programs, by topic and version: never to be changed.
 OLD = {
+    ("daybook.event_type.declared", 1): (
+        b'{"type":"crane.inspected","description":"Looked at.","example":null,'
+        b'"deprecated":false}'
+    ),
+    ("daybook.event_type.updated", 2): (
+        b'{"type":"crane.inspected","description":"Looked at closely.",'
+        b'"example":{"passed":true},"deprecated":true,"class_version":2}'
+    ),
     ("daybook.event_type.updated", 1): (
         b'{"description":"Looked at closely.","example":{"passed":true},'
         b'"deprecated":true}'
@@ -210,14 +219,9 @@ def lived(kind: type[Aggregate]) -> Aggregate:
         key.revoke()
         return key
     if kind is EventType:
-        declared = EventType(
-            id=name,
-            type="crane.inspected",
-            description="Looked at.",
-            example=None,
-            deprecated=False,
-        )
-        declared.describe("Looked at closely.", {"passed": True}, deprecated=True)
+        first = Declaration(description="Looked at.")
+        declared = EventType.begin(name, "crane.inspected", first)
+        declared.declare(LOOKED_AT_CLOSELY)
         return declared
     if kind is Replay:
         asked = Replay(id=name, kind="replay", **msgspec.structs.asdict(WANTED))
@@ -284,9 +288,9 @@ def test_every_event_and_version_is_frozen() -> None:
 
 def test_an_event_of_a_newer_program_is_left_to_it() -> None:
     topic = "daybook.event_type.updated"
-    state = FROZEN[topic].replace(b'"class_version":2', b'"class_version":3')
+    state = FROZEN[topic].replace(b'"class_version":3', b'"class_version":4')
     row = DatedEvent(NAMES[EventType], 2, topic, state, THEN)
-    with pytest.raises(UnknownTopic, match="version 3"):
+    with pytest.raises(UnknownTopic, match="version 4"):
         MAPPER.to_domain_event(row)
 
 

@@ -25,7 +25,7 @@ from domain.tenancy.tenant import Tenant
 from domain.tenancy.tenant import originator_id as tenant_originator
 from domain.webhooks import commands as webhooks
 from domain.webhooks import subscription
-from domain.webhooks.event_type import EventType
+from domain.webhooks.event_type import Declaration, EventType
 from domain.webhooks.event_type import originator_id as type_originator
 from domain.webhooks.subscription import Subscription
 from projections.log.recorder import LogFactory, LogRecorder, environment
@@ -111,12 +111,11 @@ def test_an_event_type_comes_back_as_it_was(application: Log, tenant_id: UUID) -
             Context(SYSTEM),
             tenant_id,
             "crane.inspected",
-            description=description,
-            example={"passed": True},
-            deprecated=False,
+            Declaration(description=description, example={"passed": True}),
         )
     kind = application.load(EventType, type_originator(tenant_id, "crane.inspected"))
-    assert (kind.description, kind.version) == ("Looked at closely.", 2)
+    assert kind.declaration.description == "Looked at closely."
+    assert kind.version == 2
 
 
 def test_times_come_back_as_they_were(application: Log, tenant_id: UUID) -> None:

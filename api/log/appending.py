@@ -1,0 +1,66 @@
+"""Into the log, with what the tenant's catalogue asks for: declared types, kept schemas."""
+
+from collections.abc import Sequence
+
+from api.log import declared
+from api.request import ApiRequest
+from domain.errors import Fault, Invalid, Outdated
+from domain.log.entry import Appended, Entry
+from projections.log import views
+
+ATTEMPTS = (
+    5  # a catalogue that changes more often between a check and the log is refused
+)
+
+
+async def append(
+    request: ApiRequest, entries: Sequence[Entry], at: str = "#", data: str = "/data"
+) -> Sequence[Appended]:
+    """Append all or none; returns after the commit. Raises DomainError.
+
+    `at` is where an entry stands in what was sent, with {} for its number, and `data` where
+    its data stands there.
+    """
+    caller, services, tenant_id = (
+        request.caller,
+        request.services,
+        request.caller.tenant_id,
+    )
+    if caller.claim is not None and caller.claim.done is not None:
+        return await services.append(caller, entries)  # it was done, whatever holds now
+    await declared.check(request, entries, at)
+    for _ in range(ATTEMPTS):
+        head, faults = await services.catalogue.check(tenant_id, entries, at + data)
+        try:
+            if faults:
+                await _refuse(request, entries, faults, head)
+            return await services.append(caller, entries, checked=head)
+        except Outdated:
+            services.catalogue.forget(tenant_id, head)
+    raise Outdated
+
+
+async def _refuse(
+    request: ApiRequest,
+    entries: Sequence[Entry],
+    faults: dict[int, list[Fault]],
+    head: int,
+) -> None:
+    """Raise Invalid; Outdated when the schemas that they break are of yesterday.
+
+    Not when all of them have ids that the log knows: it says itself that they are repeats,
+    or not. A schema holds for what comes, and a publisher that did not hear its answer may
+    repeat what was stored before there was one.
+    """
+    tenant_id = request.caller.tenant_id
+    async with request.services.database.tenant(tenant_id) as connection:
+        if await views.catalogue_head(connection, tenant_id) != head:
+            raise Outdated
+        repeated = await views.known(
+            connection, tenant_id, {number: entries[number] for number in faults}
+        )
+    wrong = [
+        fault for number in faults if number not in repeated for fault in faults[number]
+    ]
+    if wrong:
+        raise Invalid(wrong)
