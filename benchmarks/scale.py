@@ -1,10 +1,10 @@
 """Ten thousand webhooks in a hundred tenants, a million deliveries owed: what grows.
 
-Filling windows is measured from outside. The receiver holds its answers until every slot of
-the worker is taken; then it lets ten go, and takes the time until ten more have come. That
-is settle, look, compose and send. The baseline is the same with ten thousand owed. Done
-again after many deliveries, and while a transaction held open elsewhere keeps Postgres from
-clearing away the rows of those deliveries.
+Filling windows is measured from outside, with few slots, so that no request stays long: the
+receiver holds its answers until every slot of the worker is taken; then it lets ten go, and
+takes the time until ten more have come. That is settle, look, compose, send. The baseline
+is the same with ten thousand owed. It is done again after many deliveries, and while a
+transaction held open elsewhere keeps Postgres from clearing their rows away.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from projections.vault import webhook_place
 from tests.support.builders import SECRET, VAULT
 
 RELEASED = 10
+WARM = 10  # rounds that do not count: requests of the beginning were held for long
 LIMIT_MB = 300
 TABLES = """
     select t.table_name from information_schema.tables t
@@ -67,13 +68,13 @@ class Size(NamedTuple):
     events: int  # a tenant; each is owed to all of its webhooks
     few_tenants: int  # that have events in the baseline
     few_events: int
-    slots: int
     rounds: int
     drained: int
 
 
-LARGE = Size(100, 100, 100, 10, 10, 1000, 200, 200_000)
-QUICK = Size(4, 5, 40, 2, 20, 50, 5, 200)
+SLOTS = 50
+LARGE = Size(100, 100, 100, 10, 10, 200, 200_000)
+QUICK = Size(4, 5, 40, 2, 40, 5, 200)
 
 
 class Ground(NamedTuple):
@@ -163,15 +164,20 @@ def refill(
         if not drained:
             receiver.ask("hold")
         stack.callback(receiver.ask, "open")
-        slots = str(size.slots)
-        with stage.working(
-            url, 1, DAYBOOK_CONCURRENCY=slots, DAYBOOK_GRACE_SECONDS="0"
-        ) as pids:
+        with stage.working(url, 1, DAYBOOK_CONCURRENCY=str(SLOTS)) as pids:
             taken = _seconds_until_all_taken(db)
             stage.until(lambda: receiver.count() >= drained)
             median, peak = _rounds(receiver, size), usage.peak_mb(pids[0])
             receiver.ask("open")
         return Outcome(median, peak, taken, sizes(db))
+
+
+def memory(receiver: Receiver, source: str, drained: int) -> float:
+    """The most MB that a worker with the usual settings has resident."""
+    receiver.ask("reset")
+    with stage.copy(source) as url, stage.working(url, 1) as pids:
+        stage.until(lambda: receiver.count() >= drained)
+        return usage.peak_mb(pids[0])
 
 
 def _seconds_until_all_taken(db: psycopg.Connection[Any]) -> float:
@@ -184,12 +190,12 @@ def _seconds_until_all_taken(db: psycopg.Connection[Any]) -> float:
 def _rounds(receiver: Receiver, size: Size) -> float:
     """The median of some refills, in ms."""
     receiver.ask("hold")
-    stage.until(lambda: receiver.ask("report")["held"] >= size.slots)
-    for _ in range(size.rounds):
+    stage.until(lambda: receiver.ask("report")["held"] >= SLOTS)
+    for _ in range(WARM + size.rounds):
         receiver.ask(f"release/{RELEASED}")
         stage.until(lambda: not receiver.ask("report")["wanted"])
     refills: list[float] = receiver.ask("report")["refills_ms"]
-    return statistics.median(refills)
+    return statistics.median(refills[WARM:])
 
 
 def sizes(db: psycopg.Connection[Any]) -> dict[str, dict[str, int]]:
@@ -207,7 +213,7 @@ def figures(size: Size, few: Outcome, many: Outcome, later: dict[str, Outcome]) 
         "webhooks": size.tenants * size.webhooks,
         "tenants": size.tenants,
         "owed": owed,
-        "slots": size.slots,
+        "slots": SLOTS,
         "released": RELEASED,
     }
     few_owed = size.few_tenants * size.few_events * size.webhooks
@@ -217,11 +223,6 @@ def figures(size: Size, few: Outcome, many: Outcome, later: dict[str, Outcome]) 
             few.refill_ms, params | {"taken_seconds": round(outcome.taken_seconds, 2)},
             less_is_better=True,
         )  # fmt: skip
-    peak = max(outcome.peak_mb for outcome in (many, *later.values()))
-    measure.figure(
-        "scale", "worker_rss", peak, "MB", "the limit", LIMIT_MB, params,
-        less_is_better=True,
-    )  # fmt: skip
     for name, outcome in later.items():
         names = outcome.changed()
         measure.figure(
@@ -249,7 +250,13 @@ def main() -> None:
             "after_many": run(ground.many, size.drained),
             "snapshot_held": run(ground.many, size.drained, is_held=True),
         }
+        peak = memory(receiver, ground.many, size.drained)
     figures(size, few, many, later)
+    peak = max(peak, *(one.peak_mb for one in (many, *later.values())))
+    measure.figure(
+        "scale", "worker_rss", peak, "MB", "the limit", LIMIT_MB, {},
+        less_is_better=True,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
