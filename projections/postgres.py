@@ -7,7 +7,7 @@ host after `tcp_user_timeout` (10 s).
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, LiteralString
 from uuid import UUID
@@ -17,8 +17,10 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool.base import BasePool
 
 from domain.errors import Unavailable
+from projections.telemetry import Watched
 
 Role = Literal["daybook_app", "daybook_operator", "daybook_worker"]
 Connection = AsyncConnection[Any]
@@ -86,12 +88,39 @@ async def one(connection: Connection, query: LiteralString, params: Any = None) 
     return row
 
 
+def watch(pool: BasePool) -> None:
+    """Show the pool in the metrics, under its name."""
+    _CONNECTIONS.add(pool)
+    _WAITING.add(pool)
+
+
+def _use(pool: BasePool) -> list[tuple[Sequence[str], float]]:
+    stats = pool.get_stats()
+    size, idle = stats.get("pool_size", 0), stats.get("pool_available", 0)
+    return [((pool.name, "idle"), idle), ((pool.name, "used"), size - idle)]
+
+
+_CONNECTIONS: Watched[BasePool] = Watched(
+    "daybook_pool_connections",
+    "Connections of each pool.",
+    _use,
+    labels=["pool", "state"],
+)
+_WAITING: Watched[BasePool] = Watched(
+    "daybook_pool_waiting",
+    "Who waits for a connection of each pool.",
+    lambda pool: [((pool.name,), pool.get_stats().get("requests_waiting", 0))],
+    labels=["pool"],
+)
+
+
 class Database:
     """A pool of connections in one role; opened and closed by the process's root."""
 
     def __init__(self, url: str, role: Role, purpose: str, *, size: int = 4) -> None:
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             conninfo(url, role, purpose),
+            name=purpose,
             kwargs={"autocommit": True, "row_factory": namedtuple_row},
             min_size=1,
             max_size=size,
@@ -103,6 +132,7 @@ class Database:
             reconnect_timeout=1,
             open=False,
         )
+        watch(self._pool)
 
     async def open(self) -> None:
         """Begin connecting; without waiting, so that it can begin before the database."""

@@ -11,13 +11,14 @@ projection's policy (see projections.poison).
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 import structlog
 
-from projections import poison, postgres, waiting
+from projections import poison, postgres, telemetry, waiting
 from projections.failpoint import failpoint
 from projections.postgres import Connection
 from projections.projection import Batch, NeedsNewerCode, Projection
@@ -43,6 +44,7 @@ class Runner:
     def __init__(self, url: str, projection: Projection) -> None:
         self._url = url
         self._projection = projection
+        telemetry.will_run(projection.name)
         self._wake = asyncio.Event()
         self._narrow: int | None = None  # while a failing batch is being halved
         self._trying: Batch | None = None
@@ -96,6 +98,7 @@ class Runner:
 
     async def _step(self, connection: Connection) -> bool:
         self._trying = None
+        begun = time.monotonic()
         name = {"name": self._projection.name}
         async with connection.transaction():
             own = await self._own(connection)
@@ -122,6 +125,7 @@ class Runner:
             )
             failpoint("projection.advanced")
         failpoint("projection.committed")
+        telemetry.batch_applied(name["name"], batch.size, time.monotonic() - begun)
         self._widen()
         self._projection.applied(batch)
         return True
@@ -158,6 +162,7 @@ class Runner:
         """Halve the batch; what fails alone is written down, and tried again later."""
         batch = self._trying
         name = self._projection.name
+        telemetry.batch_failed(name)
         if batch is not None and batch.size > 1:
             kind = type(error).__name__
             log.warning("batch_failed", projection=name, batch=batch, error=kind)

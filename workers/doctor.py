@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import psycopg
 
 from migrations import runner
-from projections import health, postgres, startup
+from projections import figures, health, postgres, startup
+from projections.figures import Owed, Workers
 from projections.health import Checkpoint
 from projections.postgres import Link
 from projections.sql import Queries
@@ -53,12 +54,11 @@ async def _inside(url: str) -> list[Finding]:
     findings = [await _safety(url)]
     link = Link(url, "daybook_worker", "doctor")
     try:
-        found = await health.checkpoints(await link.connection())
+        connection = await link.connection()
+        found = await health.checkpoints(connection)
         findings += [_projection(one) for one in found]
-        [workers] = await link.rows(QUERIES["workers"])
-        findings.append(_workers(workers))
-        [owed] = await link.rows(QUERIES["owed"])
-        findings.append(_owed(owed))
+        findings.append(_workers(await figures.workers(connection)))
+        findings.append(_owed(await figures.owed(connection)))
         telling = await startup.telling_settings(await link.connection())
         findings.append(_server_log(telling))
         [server] = await link.rows(QUERIES["server"])
@@ -105,14 +105,15 @@ def _projection(one: Checkpoint) -> Finding:
     return Finding(True, what, lag if one.lag_events else "up to date")
 
 
-def _workers(row: Any) -> Finding:
-    if not row.workers:
+def _workers(found: Workers) -> Finding:
+    if not found.alive:
         return Finding(False, "workers", "none lives: start `daybook work`")
-    return Finding(True, "workers", f"{row.workers} alive, {row.orphans} lanes unowned")
+    detail = f"{found.alive} alive, {found.orphans} webhooks without one"
+    return Finding(True, "workers", detail)
 
 
-def _owed(row: Any) -> Finding:
-    detail = f"{row.owed} owed, {row.retrying} of them wait for a retry"
+def _owed(found: Owed) -> Finding:
+    detail = f"{found.owed} owed, {found.retrying} of them wait for a retry"
     return Finding(True, "deliveries", detail)
 
 

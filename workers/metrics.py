@@ -8,9 +8,8 @@ import asyncio
 
 from aiohttp import web
 
-from projections import health, postgres, telemetry
+from projections import figures, health, postgres, telemetry
 from projections.postgres import Link
-from workers.doctor import QUERIES
 from workers.serve import listen
 
 
@@ -37,19 +36,24 @@ class Metrics:
         await self._link.close()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        try:
-            async with self._one_at_a_time:
-                await self._look()
-        except postgres.AWAY:
-            telemetry.show_projections(())
-            telemetry.show_owed(None)
         content_type = telemetry.MEDIA_TYPE.decode()
         return web.Response(
-            body=telemetry.text(), headers={"Content-Type": content_type}
+            body=telemetry.text(await self._found()),
+            headers={"Content-Type": content_type},
         )
 
-    async def _look(self) -> None:
-        checkpoints = await health.checkpoints(await self._link.connection())
-        [row] = await self._link.rows(QUERIES["owed"])
-        telemetry.show_projections(checkpoints)
-        telemetry.show_owed(row.owed, row.retrying)
+    async def _found(self) -> telemetry.Families:
+        """Figures of the database; none while it is away."""
+        try:
+            async with self._one_at_a_time:
+                connection = await self._link.connection()
+                return [
+                    *figures.of_projections(await health.checkpoints(connection)),
+                    *figures.of_deliveries(
+                        await figures.owed(connection),
+                        await figures.workers(connection),
+                    ),
+                ]
+        except postgres.AWAY:
+            await self._link.close()
+            return []

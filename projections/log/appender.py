@@ -105,15 +105,16 @@ class Appender:
                 # Whatever it is, callers must not wait for ever and the thread must live.
                 log.exception("append_failed", requests=len(group))
                 self._disconnect()
-                outcomes = [OutcomeUnknown() for _ in group]
-            _answer(group, outcomes or [Unavailable() for _ in group])
+                outcomes = _turned_away(group, "unknown")
+            _answer(group, outcomes or _turned_away(group, "unavailable"))
+            telemetry.group_answered(time.monotonic() - _oldest(group))
             if len(group) > 1:
                 time.sleep(GATHER_SECONDS)
         self._disconnect()
 
     def _reach(self, group: list[Request]) -> bool:
         """Have a connection before anything is sent; give up when the group is too old."""
-        until = min(request.since for request in group) + QUEUE_SECONDS
+        until = _oldest(group) + QUEUE_SECONDS
         while True:
             try:
                 self._connected()
@@ -145,7 +146,7 @@ class Appender:
                 raise
             # The server refused: a timeout, no resources left. Nothing was stored.
             log.warning("append_refused", error=type(error).__name__)
-            return [Unavailable() for _ in group]
+            return _turned_away(group, "unavailable")
         except psycopg.Error as error:
             if error.sqlstate == calls.OURS:  # it concerns one request
                 return self._halves(group, error)
@@ -162,6 +163,7 @@ class Appender:
     def _call(self, group: list[Request]) -> list[Answer | Exception]:
         entries = [entry for request in group for entry in request.entries]
         failpoint("append.call")
+        begun = time.monotonic()
         rows = self._connected().execute(
             *calls.append(group), prepare=True, binary=True
         )
@@ -170,7 +172,7 @@ class Appender:
         self.groups += 1
         self.entries += len(entries)
         appended = sum(answer.answer == "appended" for answer in answers)
-        telemetry.group_appended(len(entries), appended)
+        telemetry.group_appended(len(entries), appended, time.monotonic() - begun)
         self._notifier.notify()
         outcomes: list[Answer | Exception] = []
         start = 0
@@ -205,13 +207,14 @@ class Appender:
             for query, parameters in (*first, *request.before, append, *after)
         )
         failpoint("command.call")
+        begun = time.monotonic()
         appended = connection.execute(message)
         failpoint("command.called")
         for _ in range(len(first) + len(request.before)):
             appended.nextset()
         self._notifier.notify()
         rows = appended.fetchall()
-        telemetry.group_appended(len(rows), len(rows))
+        telemetry.group_appended(len(rows), len(rows), time.monotonic() - begun)
         return calls.receipts(request.entries, rows)
 
     def _settle(self, group: list[Request]) -> list[Answer | Exception]:
@@ -223,7 +226,7 @@ class Appender:
                 return self._finish(group)
             except LOST:
                 time.sleep(0.05)
-        return [OutcomeUnknown() for _ in group]
+        return _turned_away(group, "unknown")
 
     def _finish(self, group: list[Request]) -> list[Answer | Exception]:
         found = self._found(group)
@@ -276,6 +279,17 @@ class Appender:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _oldest(group: Sequence[Request]) -> float:
+    """When the request came that has waited longest, by the monotonic clock."""
+    return min(request.since for request in group)
+
+
+def _turned_away(group: Sequence[Request], why: str) -> list[Answer | Exception]:
+    telemetry.append_refused(why, len(group))
+    kind = OutcomeUnknown if why == "unknown" else Unavailable
+    return [kind() for _ in group]
 
 
 def _answer(group: Sequence[Request], outcomes: Sequence[Answer | Exception]) -> None:

@@ -18,8 +18,9 @@ Pool = ConnectionPool[psycopg.Connection[Any]]
 
 def open_pool(url: str, role: postgres.Role) -> Pool:
     """A pool in one role; it connects when there is something to ask."""
-    return ConnectionPool(
+    pool: Pool = ConnectionPool(
         postgres.conninfo(url, role, "recorder"),
+        name="recorder",
         kwargs={"autocommit": True, "row_factory": namedtuple_row},
         min_size=0,
         max_size=1,  # commands load one aggregate each, in a millisecond
@@ -28,6 +29,8 @@ def open_pool(url: str, role: postgres.Role) -> Pool:
         reconnect_timeout=1,
         open=True,
     )
+    postgres.watch(pool)
+    return pool
 
 
 def rows(

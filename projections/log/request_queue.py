@@ -11,6 +11,8 @@ from uuid import UUID
 
 from domain.errors import Unavailable
 from domain.log.entry import Appended, Claim, Entry, Statement
+from projections import telemetry
+from projections.telemetry import Watched
 
 # One group is one call of log_append and holds the log's lock: about 16 ms at 500 entries
 # of 200 bytes, most of it the work itself. The bounds keep a neighbour's wait short.
@@ -63,16 +65,31 @@ class RequestQueue:
         self._changed = threading.Condition()
         self._waiting: OrderedDict[UUID, deque[Request]] = OrderedDict()
         self._bytes = 0
+        self._requests = 0
         self._closed = False
+        REQUESTS.add(self)
+        BYTES.add(self)
 
     def put(self, request: Request) -> None:
         """Line up; raises Unavailable when too much waits, or its tenant's for too long."""
         with self._changed:
             if self._closed or self._is_full(request.tenant_id):
+                telemetry.append_refused("full")
                 raise Unavailable("too much is waiting for the log; try again")
             self._waiting.setdefault(request.tenant_id, deque()).append(request)
             self._bytes += request.size
+            self._requests += 1
             self._changed.notify()
+
+    @property
+    def requests(self) -> int:
+        """How many wait."""
+        return self._requests
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes of them, as the limits count."""
+        return self._bytes
 
     def take(self) -> list[Request]:
         """Wait for the next group; empty when the queue is closed and drained."""
@@ -119,6 +136,7 @@ class RequestQueue:
         """Take the tenant's first; whether more of its requests wait, now in last place."""
         line = self._waiting[tenant_id]
         self._bytes -= line.popleft().size
+        self._requests -= 1
         if line:
             self._waiting.move_to_end(tenant_id)
         else:
@@ -131,3 +149,15 @@ class RequestQueue:
             return True
         line = self._waiting.get(tenant_id)
         return bool(line and line[0].since < time.monotonic() - QUEUE_SECONDS)
+
+
+REQUESTS: Watched[RequestQueue] = Watched(
+    "daybook_append_waiting_requests",
+    "Requests that wait to be appended.",
+    lambda queue: [((), queue.requests)],
+)
+BYTES: Watched[RequestQueue] = Watched(
+    "daybook_append_waiting_bytes",
+    "Bytes of them; at 64 MiB callers are turned away.",
+    lambda queue: [((), queue.bytes)],
+)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from uuid import UUID
 
-from projections import postgres
+from projections import postgres, telemetry
 from projections.failpoint import failpoint
 from projections.postgres import Connection
 from projections.projection import Batch, LogDamaged, Policy
@@ -27,6 +27,7 @@ class Handoff:
         self._tell = owed
         self._size = MOST_EVENTS
         self._touched: list[UUID] = []
+        self._owed = 0
 
     def batch_size(self) -> int:
         """As many events as should make MOST_OWED rows, judged by the last batch."""
@@ -43,12 +44,13 @@ class Handoff:
                 f"{batch.after + 1} to {batch.through}"
             )
         failpoint("handoff.owed")
-        self._touched = row.webhooks or []
+        self._touched, self._owed = row.webhooks or [], row.owed
         per_event = max(row.owed / batch.size, MOST_OWED / MOST_EVENTS)
         self._size = max(1, int(MOST_OWED / per_event))
 
     def applied(self, batch: Batch) -> None:
         """Wake the lanes that got something."""
         failpoint("handoff.tell")
+        telemetry.handed_off(self._owed)
         if self._touched:
             self._tell(self._touched)

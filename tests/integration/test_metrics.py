@@ -3,17 +3,25 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from domain.application import Log
+from projections import figures as figures_of_database
+from projections import telemetry
 from projections.log.appender import Appender
-from projections.log.request_queue import Request
+from projections.log.request_queue import BYTES, REQUESTS, Request, RequestQueue
+from projections.postgres import Database, Link
 from tests.support.builders import a_tenant, a_webhook, an_entry
 from tests.support.delivering import receiving, rows, working
 from tests.support.waiting import soon
 from workers.metrics import Metrics
+
+OUTCOMES = ("succeeded", "failed")
+ATTEMPTS = [f'daybook_attempts_total{{outcome="{outcome}"}}' for outcome in OUTCOMES]
+RETRIES = 'daybook_owed_deliveries{waits_for="retry"}'
 
 
 @pytest.fixture
@@ -41,6 +49,9 @@ async def test_what_a_worker_counts(
     appender: Appender,
     metrics: httpx.AsyncClient,
 ) -> None:
+    def grown(name: str) -> float:
+        return after[name] - before.get(name, 0)
+
     # given
     before = await figures(metrics)
     tenant_id = await asyncio.to_thread(a_tenant, application)
@@ -53,22 +64,31 @@ async def test_what_a_worker_counts(
         # when
         async with working(database_url):
             await soon(lambda: len(receiver.arrivals) == 3)
-            waiting = 'daybook_owed_deliveries{waits_for="retry"}'
+            after: dict[str, float] = {}
 
-            async def one_waits() -> bool:
-                return (await figures(metrics))[waiting] == 1
+            async def all_is_counted() -> bool:
+                after.update(await figures(metrics))
+                attempts = sum(map(grown, ATTEMPTS))
+                return attempts == 3 and after[RETRIES] == 1
 
-            await soon(one_waits)
-            after = await figures(metrics)
+            await soon(all_is_counted)
 
     # then
-    def grown(name: str) -> float:
-        return after[name] - before[name]
-
-    assert grown('daybook_attempts_total{outcome="succeeded"}') == 2
-    assert grown('daybook_attempts_total{outcome="failed"}') == 1
+    assert list(map(grown, ATTEMPTS)) == [2, 1]
+    assert grown("daybook_attempt_seconds_count") == 3
+    assert grown('daybook_finished_deliveries_total{state="succeeded"}') == 2
     assert grown("daybook_appended_events_total") == 5
     assert grown("daybook_append_group_entries_sum") == 5
+    assert grown("daybook_append_call_seconds_count") >= 3
+    assert grown("daybook_append_wait_seconds_count") >= 3
+    assert grown("daybook_handed_off_deliveries_total") == 3
+    applied = '{projection="deliveries"}'
+    assert grown(f"daybook_projection_events_total{applied}") == 5
+    assert grown(f"daybook_projection_batch_seconds_count{applied}") >= 1
+    assert after["daybook_workers"] == 1
+    assert after["daybook_unowned_webhooks"] == 0
+    assert after["daybook_lanes_owned"] == 1
+    assert after["daybook_open_circuits"] == 0
     assert behind['daybook_projection_lag_events{projection="deliveries"}'] == 5
     assert after['daybook_projection_lag_events{projection="deliveries"}'] == 0
     assert after['daybook_owed_deliveries{waits_for="attempt"}'] == 0
@@ -109,4 +129,59 @@ async def _allow(database_url: str, name: str, allowed: str) -> None:
         server,
         "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s",
         name,
+    )
+
+
+async def test_a_backlog_is_counted_so_far_and_no_further(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many rows there are, /metrics looks at so many."""
+    monkeypatch.setattr(figures_of_database, "MOST_COUNTED", 5)
+    await rows(
+        database_url,
+        "insert into daybook.owed (tenant_id, webhook_id, position, recorded_at,"
+        " webhook_version, next_attempt_at)"
+        " select gen_random_uuid(), gen_random_uuid(), n, now(), 1,"
+        "     case when n > 4 then now() - interval '1 minute' end"
+        " from generate_series(1, 12) n",
+    )
+    link = Link(database_url, "daybook_worker", "test")
+    found = await figures_of_database.owed(await link.connection())
+    await link.close()
+    assert found == (5, 5)
+
+
+async def test_pools_and_who_waits(database_url: str) -> None:
+    database = Database(database_url, "daybook_app", "test of pools", size=1)
+    used = 'daybook_pool_connections{pool="test of pools",state="used"}'
+    await database.open()
+    try:
+        async with database.connection():
+            shown = telemetry.text().decode()
+            assert f"{used} 1.0" in shown
+            assert 'daybook_pool_waiting{pool="test of pools"} 0.0' in shown
+        assert f"{used} 0.0" in telemetry.text().decode()
+    finally:
+        await database.close()
+
+
+async def test_a_queue_is_shown_while_it_waits() -> None:
+    before = waiting()
+    queue, request = RequestQueue(), Request([an_entry(uuid4())])
+    queue.put(request)
+    requests, size = waiting()
+    assert (requests - before[0], size - before[1]) == (1, request.size)
+    queue.take()
+    assert waiting() == before
+
+
+def waiting() -> tuple[float, float]:
+    found = {
+        sample.name: sample.value
+        for family in (*REQUESTS.collect(), *BYTES.collect())
+        for sample in family.samples
+    }
+    return (
+        found.get("daybook_append_waiting_requests", 0.0),
+        found.get("daybook_append_waiting_bytes", 0.0),
     )

@@ -9,6 +9,7 @@ import structlog
 from domain import clock
 from domain.webhooks import retry
 from projections.failpoint import failpoint
+from projections.telemetry import Watched
 from projections.vault import Vault, VaultError
 from projections.webhooks.lanes import Due
 from workers.webhooks import message, verdict
@@ -33,6 +34,7 @@ class Courier:
         self._sender = sender
         self._vault = vault
         self._tasks: set[asyncio.Task[None]] = set()
+        IN_FLIGHT.add(self)
 
     @property
     def in_flight(self) -> int:
@@ -111,3 +113,10 @@ def _target(lane: Lane) -> Target:
     if lane.target is None:
         raise RuntimeError("an attempt began before its target was read")
     return lane.target
+
+
+IN_FLIGHT: Watched[Courier] = Watched(
+    "daybook_attempts_in_flight",
+    "Attempts under way.",
+    lambda courier: [((), courier.in_flight)],
+)

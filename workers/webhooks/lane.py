@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from projections.telemetry import Watched
 from projections.webhooks.lanes import LaneKey
 from workers.webhooks.endpoint import Endpoint, WebhookKey
 from workers.webhooks.line import Line
@@ -76,12 +77,19 @@ class Lanes:
         self._by_webhook: dict[UUID, list[Lane]] = {}
         self._line = Line()
         self._times: list[tuple[float, LaneKey]] = []
+        OWNED.add(self)
+        OPEN.add(self)
 
     def __len__(self) -> int:
         return len(self._lanes)
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(list(self._lanes.values()))
+
+    @property
+    def open_circuits(self) -> int:
+        """How many webhooks fail so often that they are only probed."""
+        return sum(each.health.is_open for each in self._endpoints.values())
 
     def get(self, key: LaneKey) -> Lane | None:
         """The lane, if it is ours."""
@@ -195,3 +203,15 @@ class Lanes:
             _, key = heapq.heappop(self._times)
             if lane := self._lanes.get(key):
                 self.line_up(lane)
+
+
+OWNED: Watched[Lanes] = Watched(
+    "daybook_lanes_owned",
+    "Lanes that this process sends for.",
+    lambda lanes: [((), len(lanes))],
+)
+OPEN: Watched[Lanes] = Watched(
+    "daybook_open_circuits",
+    "Webhooks of this process that are only probed, because they fail.",
+    lambda lanes: [((), lanes.open_circuits)],
+)

@@ -157,7 +157,9 @@ class Settler:
     def _free(self, done: Done, settlement: Settlement) -> None:
         lane = done.lane
         if settlement.made:
-            telemetry.attempt_settled(settlement.outcome)
+            telemetry.attempt_settled(settlement.outcome, settlement.duration_ms / 1000)
+        if settlement.state in telemetry.FINISHED:
+            telemetry.delivery_finished(settlement.state)
         lane.unsettled -= 1
         lane.endpoint.settled()
         if settlement.delay is not None:
