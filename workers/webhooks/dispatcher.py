@@ -81,8 +81,11 @@ class Dispatcher:
     async def _fill(self) -> bool:
         """Begin what can begin; whether anything did."""
         free = self._free
-        lanes = self._lanes.next(min(LANES_AT_ONCE, free)) if free > 0 else []
-        lanes = self._without_slow(lanes)
+        if free <= 0:
+            return False
+        # The last slots are for endpoints that answer at once.
+        is_scarce = free <= (1 - SLOW_PART) * self._slots
+        lanes = self._lanes.next(min(LANES_AT_ONCE, free), slow=not is_scarce)
         if not lanes:
             return False
         try:
@@ -90,17 +93,6 @@ class Dispatcher:
         finally:
             for lane in lanes:
                 self._lanes.line_up(lane)
-
-    def _without_slow(self, lanes: list[Lane]) -> list[Lane]:
-        """Without those that would take the last slots from lanes which answer at once."""
-        if self._courier.in_flight < SLOW_PART * self._slots:
-            return lanes
-        now = time.monotonic()
-        kept = [lane for lane in lanes if not lane.endpoint.is_slow(now)]
-        for lane in lanes:
-            if lane.endpoint.is_slow(now):  # it has its turn when a slot is free again
-                self._lanes.line_up(lane)
-        return kept
 
     async def _begin_all(self, lanes: Sequence[Lane]) -> bool:
         await self._release([lane for lane in lanes if lane.finished])

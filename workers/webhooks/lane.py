@@ -153,19 +153,27 @@ class Lanes:
             lane.next_due = due
             heapq.heappush(self._times, (due, lane.key))
 
-    def next(self, most: int) -> list[Lane]:
-        """The lanes at the head of the line that have room; they leave the line."""
+    def next(self, most: int, *, slow: bool = True) -> list[Lane]:
+        """The lanes at the head of the line that have room; they leave the line.
+
+        Without `slow` those whose endpoints are slow keep their place.
+        """
         now = time.monotonic()
         self._line_up_due(now)
         chosen: list[Lane] = []
+        passed_over: list[LaneKey] = []
         while len(chosen) < most and (key := self._line.next()):
             lane = self._lanes.get(key)
             if lane is None or not lane.has_work(now):
                 continue
-            if self._room(lane, now) > 0 or lane.finished:
+            if not slow and lane.endpoint.is_slow(now):
+                passed_over.append(key)
+            elif self._room(lane, now) > 0 or lane.finished:
                 chosen.append(lane)
             elif (at := lane.endpoint.room_at(now)) is not None:
                 heapq.heappush(self._times, (at, key))
+        for key in passed_over:
+            self._line.add(key)
         return chosen
 
     def room(self, lane: Lane) -> int:
