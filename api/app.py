@@ -14,7 +14,7 @@ from api.projections import routes as projections
 from api.request import ApiRequest
 from api.services import opened
 from api.settings import ApiSettings
-from api.tenancy import keys, me, tenants
+from api.tenancy import keys, me, tenants, tickets
 from api.webhooks import deliveries, event_types
 from api.webhooks import routes as webhooks
 from projections.settings import read
@@ -29,6 +29,7 @@ CONTEXTS = (
     event_types,
     tenants,
     keys,
+    tickets,
     me,
     projections,
 )

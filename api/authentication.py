@@ -22,7 +22,7 @@ from domain import clock, ids
 from domain.errors import DomainError
 from domain.log import entry
 from domain.log.entry import Claim
-from domain.tenancy import api_key, settings
+from domain.tenancy import api_key, settings, ticket
 from domain.tenancy.api_key import PLATFORM
 from domain.tenancy.settings import Settings
 from projections.postgres import Database
@@ -111,6 +111,23 @@ class Authenticator:
         if not _may_be_a_key(authorization):
             raise Unauthenticated
         return _current(await self._ask_once(Proof(digest, named)))
+
+    async def by_token(self, sent: str, named: bytes | None) -> Caller:
+        """Who sent this in a message: a key, or a ticket. Raises as above."""
+        if sent.startswith(ticket.PREFIX):
+            return await self.by_ticket(sent)
+        return await self.caller(b"Bearer " + sent.encode(), named)
+
+    async def by_ticket(self, sent: str) -> Caller:
+        """Who got this ticket; it is used up with that. Raises as above."""
+        if not ticket.is_well_formed(sent):
+            raise Unauthenticated
+        async with self._database.connection() as connection:
+            redeemed = await views.redeem(connection, ticket.digest(sent))
+        if redeemed is None:
+            raise Unauthenticated("the ticket was used, or its time has passed")
+        named = ids.encode("ten", redeemed.tenant_id).encode()
+        return await self.again(Proof(redeemed.key_digest, named))
 
     async def again(self, proof: Proof) -> Caller:
         """Who sent this before, as they are now. Raises Unauthenticated, Unavailable."""

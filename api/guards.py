@@ -5,7 +5,7 @@ learns nothing about what exists. It is set as `before_request` and not as one o
 guards, for which the route handler is copied on each request: an eighth of a publish.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, cast
 
 from litestar import Request
@@ -14,10 +14,10 @@ from api import idempotency, operation, reading
 from api.answers import Answer
 from api.authentication import Caller
 from api.errors import ScopeMissing, TenantSuspended
-from api.operation import NoParameters
+from api.operation import NoParameters, Operation
 from api.request import ApiRequest
 from api.services import Services
-from domain.errors import NotFound
+from domain.errors import Fault, Invalid, NotFound
 
 
 async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
@@ -35,12 +35,13 @@ async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
         return None
     headers = dict(scope["headers"])
     services: Services = request.app.state.services
-    caller = await admitted(
-        services,
-        headers.get(b"authorization"),
-        headers.get(b"daybook-tenant"),
-        declared.scopes,
-    )
+    named = headers.get(b"daybook-tenant")
+    sent = _ticket(scope, declared)
+    if sent is None:
+        asks = services.authenticator.caller(headers.get(b"authorization"), named)
+    else:
+        asks = services.authenticator.by_ticket(sent)
+    caller = await admitted(services, asks, named, declared.scopes)
     if scope["query_string"] and declared.query is NoParameters:
         reading.parameters(scope["query_string"], NoParameters)
     scope["auth"] = caller
@@ -52,12 +53,12 @@ async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
 
 async def admitted(
     services: Services,
-    authorization: bytes | None,
+    asks: Awaitable[Caller],
     named: bytes | None,
     scopes: Sequence[str],
 ) -> Caller:
-    """Who sent this, when they may do what takes one of these scopes; raises as above."""
-    caller = await services.authenticator.caller(authorization, named)
+    """Who asks, if they may do what takes one of these scopes; raises as above."""
+    caller = await asks
     _check_scopes(caller, scopes)
     _check_tenant(caller, named, scopes)
     if caller.is_platform:
@@ -81,3 +82,13 @@ def _check_tenant(caller: Caller, named: bytes | None, scopes: Sequence[str]) ->
         raise ScopeMissing("this key does not speak for the tenant in Daybook-Tenant")
     if caller.is_suspended:
         raise TenantSuspended
+
+
+def _ticket(scope: Any, declared: Operation) -> str | None:
+    """The ticket in the URL, where one may be. Raises Invalid when a key came with it."""
+    if b"ticket=" not in scope["query_string"] or not declared.takes_ticket:
+        return None
+    if b"authorization" in dict(scope["headers"]):
+        detail = "with a key there is no ticket"
+        raise Invalid([Fault("ticket", "invalid", detail, parameter=True)])
+    return dict(reading.pairs(scope["query_string"])).get("ticket")

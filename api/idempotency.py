@@ -31,7 +31,7 @@ from projections.postgres import Connection
 HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[!-~]{1,255}")
 _REPLAYED = {"Idempotent-Replayed": "true"}
-_SHOWN_ONCE = {"secret", "key"}
+_SHOWN_ONCE = {"secret", "key", "ticket"}
 _NULL = Raw(b"null")
 _TRIES = 3
 

@@ -50,6 +50,12 @@ _KEY = {
     "under the same key is done once and answered alike.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
+_TICKET = {
+    "type": "apiKey",
+    "in": "query",
+    "name": "ticket",
+    "description": "From `POST /api/v1/tickets`; once, within 30 s.",
+}
 # What any call may be answered, and what calls with a body or an id may be.
 _ALWAYS = (401, 403, 422, 500, 503)
 _WITH_BODY = (400, 413, 415)
@@ -112,7 +118,7 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
                 _error_name(status): _error(status)
                 for status in sorted({one.status for one in PROBLEMS.values()})
             },
-            "securitySchemes": {"key": _SECURITY},
+            "securitySchemes": {"key": _SECURITY, "ticket": _TICKET},
         },
     }
 
@@ -161,6 +167,8 @@ def _described(
             },
         },
     }
+    if one.takes_ticket:
+        described["security"] = [{"key": []}, {"ticket": []}]
     if one.body is not None:
         is_required = any(field.required for field in msgspec.structs.fields(one.body))
         content = {JSON: {"schema": _reference(one.body)}}
@@ -186,6 +194,8 @@ def _in_query(kind: type[Struct]) -> Iterator[dict[str, Any]]:
         return
     described = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
     for name, schema in described.items():
+        if name == _TICKET["name"]:  # it is told of as what it is
+            continue
         about = schema.pop("description", "")
         yield {
             "name": name,

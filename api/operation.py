@@ -37,6 +37,11 @@ class Operation(Struct, frozen=True, kw_only=True):
     answers: Answers
     media_type: str
 
+    @property
+    def takes_ticket(self) -> bool:
+        """Whether a ticket in the URL may stand for a key."""
+        return "ticket" in self.query.__struct_fields__
+
 
 def operation(
     summary: str,

@@ -170,6 +170,9 @@ class LiveQuery(Struct, kw_only=True, forbid_unknown_fields=True):
         list[str] | None, Meta(description="patterns of streams; repeat for more")
     ] = None
     subject: str | None = None
+    ticket: Annotated[
+        str | None, Meta(description="from `POST /api/v1/tickets`, in place of a key")
+    ] = None
 
 
 _Patterns = list[str] | str | None

@@ -68,12 +68,9 @@ async def _follow(socket: Socket) -> None:
     services: Services = socket.app.state.services
     start = await _start(socket)
     wanted = _wanted(start)
-    caller = await guards.admitted(
-        services,
-        b"Bearer " + start.token.encode(),
-        dict(socket.scope["headers"]).get(b"daybook-tenant"),
-        [SCOPE],
-    )
+    named = dict(socket.scope["headers"]).get(b"daybook-tenant")
+    asks = services.authenticator.by_token(start.token, named)
+    caller = await guards.admitted(services, asks, named, [SCOPE])
     stopping = socket.scope["state"].get("stopping")
     async with (
         services.audience.seat(caller, wanted, start.after, stopping) as seat,

@@ -33,6 +33,13 @@ class SettingsChanges(Struct, forbid_unknown_fields=True):
     limits: LimitChanges | UnsetType | None = UNSET
 
 
+class Ticket(Struct):
+    """Opens one stream, until then; shown this once."""
+
+    ticket: str | None
+    expires_at: Time
+
+
 class CreateTenant(Struct, forbid_unknown_fields=True):
     """What a tenant is called; the external id is the operator's own name for it."""
 

@@ -46,6 +46,13 @@ class Tenant(NamedTuple):
     updated_at: datetime
 
 
+class Redeemed(NamedTuple):
+    """What a ticket stood for: a key, by its digest, and whose log."""
+
+    tenant_id: UUID
+    key_digest: bytes
+
+
 class Key(NamedTuple):
     """A key as it is now; `hint` is how the key itself begins."""
 
@@ -75,6 +82,30 @@ async def touch_key(connection: Connection, tenant_id: UUID, key_id: UUID) -> No
     """The key was used just now."""
     params = {"tenant_id": tenant_id, "key_id": key_id}
     await connection.execute(QUERIES["touch_key"], params)
+
+
+async def keep_ticket(
+    connection: Connection,
+    tenant_id: UUID,
+    digest: bytes,
+    key_digest: bytes,
+    expires_at: datetime,
+) -> None:
+    """A ticket that stands for the key with this digest, until then."""
+    params = {
+        "tenant_id": tenant_id,
+        "digest": digest,
+        "key_digest": key_digest,
+        "expires_at": expires_at,
+    }
+    await connection.execute(QUERIES["forget_tickets"], params)
+    await connection.execute(QUERIES["keep_ticket"], params)
+
+
+async def redeem(connection: Connection, digest: bytes) -> Redeemed | None:
+    """Use a ticket up; None when there is none, or its time has passed."""
+    params = {"digest": digest}
+    return await rows.first(connection, Redeemed, QUERIES["redeem_ticket"], params)
 
 
 async def tenant(connection: Connection, tenant_id: UUID) -> Tenant | None:

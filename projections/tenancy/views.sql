@@ -70,3 +70,16 @@ from api_keys
 where tenant_id = %(tenant_id)s and revoked_at is null and key_id < %(key)s::uuid
 order by key_id desc
 limit %(limit)s
+
+-- name: keep_ticket
+-- A ticket that stands for a key.
+insert into tickets (tenant_id, digest, key_digest, expires_at)
+values (%(tenant_id)s, %(digest)s, %(key_digest)s, %(expires_at)s)
+
+-- name: forget_tickets
+-- Those that nobody used in time: whoever asks for the next one clears them away.
+delete from tickets where tenant_id = %(tenant_id)s and expires_at < clock_timestamp()
+
+-- name: redeem_ticket
+-- Whose ticket this was, and which key it stood for; it is used up with that.
+select tenant_id, key_digest from redeem_ticket(%(digest)s)
