@@ -1,6 +1,7 @@
 """Settings as values: what each is, its unit and its default, read from `DAYBOOK_*`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -30,7 +31,7 @@ def read(kind: type[S], environ: Mapping[str, str]) -> S:
     """
     given: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
-        value = environ.get(variable(field.name), "")
+        value = text(variable(field.name), environ)
         if value:
             given[field.name] = value
         elif field.required:
@@ -39,6 +40,21 @@ def read(kind: type[S], environ: Mapping[str, str]) -> S:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"a {PREFIX}* variable is wrong: {error}") from error
+
+
+def text(name: str, environ: Mapping[str, str]) -> str:
+    """A variable, or what stands in the file that `<name>_FILE` names; "" for neither.
+
+    A secret in a file is seen by fewer: variables are inherited, and shown by `ps` and
+    `docker inspect`. Raises SettingsError.
+    """
+    value, path = environ.get(name, ""), environ.get(f"{name}_FILE", "")
+    if value and path:
+        raise SettingsError(f"{name} and {name}_FILE are both set: which one counts?")
+    try:
+        return Path(path).read_text("utf-8").strip() if path else value
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"{name}_FILE cannot be read: {error}") from error
 
 
 def variable(field: str) -> str:

@@ -8,16 +8,19 @@ from typing import Any
 import click
 import psycopg
 
+from domain.errors import DomainError
 from migrations import runner
 from projections import startup
 from projections.settings import SettingsError
-from workers import embedded, serve
+from workers import embedded, exporting, serve
 from workers.backup.programs import BackupError
-from workers.commands import backup, events, projections, running, tenants
+from workers.commands import backup, events, keys, projections, running, tenants
 
 HELPED = (
     BackupError,
+    DomainError,
     embedded.EmbeddedUnavailable,
+    exporting.ExportError,
     runner.MigrationError,
     serve.PortsTaken,
     SettingsError,
@@ -46,6 +49,6 @@ def main() -> None:
     """An append-only event log in Postgres, and webhooks posted from it."""
 
 
-for _words in (running, tenants, events, projections, backup):
+for _words in (running, tenants, keys, events, projections, backup):
     for _command in _words.COMMANDS:
         main.add_command(_command)

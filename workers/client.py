@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from projections import settings
 from workers.dev import files
 
 REMEDY = (
@@ -69,7 +70,7 @@ class Api:
 def connect(*, operator: bool = False) -> Iterator[Api]:
     """The API named by the environment, else that of the running `daybook dev`."""
     variable = "DAYBOOK_OPERATOR_KEY" if operator else "DAYBOOK_API_KEY"
-    url, key = os.environ.get("DAYBOOK_API_URL"), os.environ.get(variable)
+    url, key = os.environ.get("DAYBOOK_API_URL"), settings.text(variable, os.environ)
     dev = files.load_dev(files.default_folder())
     if dev is not None:
         url = url or dev.api_url

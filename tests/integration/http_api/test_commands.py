@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
 from tests.integration.http_api.conftest import OPERATOR_KEY, Account, Server
 from tests.integration.http_api.test_projections import follow, rebuild
@@ -34,7 +35,14 @@ def environ(server: Server, account: Account, tmp_path: Any) -> dict[str, str]:
 
 
 @pytest.fixture
-def daybook(environ: dict[str, str]) -> Run:
+def quiet() -> Iterator[None]:
+    """The API is in this process too: its log is not what a command prints."""
+    with capture_logs():
+        yield
+
+
+@pytest.fixture
+def daybook(environ: dict[str, str], quiet: None) -> Run:
     """Run a command in this process; its result."""
 
     def run(*words: str, code: int = 0) -> Result:
@@ -245,7 +253,41 @@ def test_tenants_and_keys(daybook: Run) -> None:
     key = daybook("keys", "create", "k", *of_tenant, "--scope", "events:read").output
     [_, row] = lines(daybook("keys", "list", *of_tenant))
     assert key.startswith(row[2]) and row[3] == "events:read"
+    rotated = daybook("keys", "rotate", row[0], "--overlap", "60").output
+    assert rotated != key and rotated.startswith(row[2][:4])
     assert daybook("keys", "revoke", row[0], *of_tenant).output == "revoked\n"
+
+
+def test_a_key_for_all_tenants_is_asked_for_by_name(daybook: Run) -> None:
+    wanted = ("keys", "create", "p", "--scope", "events:read")
+    daybook(*wanted, code=2)
+    daybook(*wanted, "--platform", "--tenant", "ten_x", code=2)
+    key = daybook(*wanted, "--platform", "--days", "7").output
+    rows = [row for row in lines(daybook("keys", "list", "--platform")) if "p" in row]
+    assert any(key.startswith(row[2]) and "tenants:act" in row for row in rows)
+
+
+def test_a_tenant_is_set_suspended_and_ended(
+    daybook: Run, account: Account, tmp_path: Any
+) -> None:
+    one = account.tenant_id
+    shown = daybook(
+        "tenants", "set", one, "--strict-types", "--retention-days", "30",
+        "--webhooks", "default", "--external-id", f"x-{one}",
+    ).output  # fmt: skip
+    assert shown == daybook("tenants", "show", one).output
+    members = dict(line.split(maxsplit=1) for line in shown.splitlines())
+    assert members["settings.strict_types"] == "True"
+    assert members["settings.retention_days"] == "30"
+    assert members["settings.limits.webhooks"] == "-"
+    daybook("tenants", "set", one, "--webhooks", "many", code=2)
+    assert daybook("tenants", "suspend", one, "--reason", "x").output == "suspended\n"
+    assert daybook("tenants", "resume", one).output == "active\n"
+    file = str(tmp_path / "copy.ndjson")
+    assert "SHA-256" in daybook("tenants", "export", one, file).output
+    assert "Aborted" in daybook("tenants", "offboard", one, file, code=1).output
+    daybook("tenants", "export", "x", file, code=2)
+    assert members["state"] == "active"
 
 
 def test_trigger_publishes(daybook: Run, account: Account) -> None:

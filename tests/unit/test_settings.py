@@ -1,0 +1,41 @@
+"""Settings are read from variables, or from the files that these name."""
+
+from pathlib import Path
+
+import pytest
+
+from api.settings import ApiSettings
+from projections import settings
+from projections.settings import SettingsError
+
+GIVEN = {
+    "DAYBOOK_DATABASE_URL": "postgresql://db/daybook",
+    "DAYBOOK_SECRET_KEYS": "k1:",
+}
+KEY = "an-operator-key-of-some-length"
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "operator_key"
+    file.write_text(f"{KEY}\n")
+    environ = GIVEN | {"DAYBOOK_OPERATOR_KEY_FILE": str(file)}
+    assert settings.read(ApiSettings, environ).operator_key == KEY
+
+
+def test_one_of_them_counts(tmp_path: Path) -> None:
+    environ = GIVEN | {
+        "DAYBOOK_OPERATOR_KEY": KEY,
+        "DAYBOOK_OPERATOR_KEY_FILE": str(tmp_path / "x"),
+    }
+    with pytest.raises(SettingsError, match="DAYBOOK_OPERATOR_KEY and DAYBOOK"):
+        settings.read(ApiSettings, environ)
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe", b"short"])
+def test_a_file_without_a_key_is_named(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "operator_key"
+    if content is not None:
+        file.write_bytes(content)
+    environ = GIVEN | {"DAYBOOK_OPERATOR_KEY_FILE": str(file)}
+    with pytest.raises(SettingsError, match=r"DAYBOOK_(\*|OPERATOR_KEY)"):
+        settings.read(ApiSettings, environ)
