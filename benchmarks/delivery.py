@@ -41,6 +41,8 @@ class Drain(NamedTuple):
     wal_bytes: float
     wal_full_pages: float
     seconds: float
+    settled_ms: float  # from the last arrival until nothing was owed any more
+    connections: int  # at most, at one time
     started: int  # workers
     took_part: int
 
@@ -104,6 +106,8 @@ class Mark(NamedTuple):
     ns: int
     worker_cpu: float
     server_cpu: float
+    settled_ms: float = 0.0
+    connections: int = 0
 
 
 def drain(
@@ -136,6 +140,8 @@ def drain(
         wal_bytes=(after.bytes - before.bytes) / ended.arrived,
         wal_full_pages=(after.full_pages - before.full_pages) / ended.arrived,
         seconds=(ended.ns - begun.ns) / 1e9,
+        settled_ms=ended.settled_ms,
+        connections=ended.connections,
         started=workers,
         took_part=took_part,
     )
@@ -153,7 +159,12 @@ def _watch(
     def mark(at: str) -> Mark:
         report = receiver.ask("report")
         return Mark(
-            report["count"], report[at], usage.cpu_of(pids), usage.cpu_of_server(db)
+            arrived=report["count"],
+            ns=report[at],
+            worker_cpu=usage.cpu_of(pids),
+            server_cpu=usage.cpu_of_server(db),
+            settled_ms=(report["now_ns"] - report["last_ns"]) / 1e6,
+            connections=report["most_open"] - 1,  # one of them asks
         )
 
     # A worker that owns nothing by the time half is done will hardly get anything.

@@ -32,6 +32,8 @@ class Book:
         self.last_ns = 0
         self.sample = b""
         self.is_holding = False
+        self.open = 0
+        self.most_open = 0
         self.latencies: defaultdict[str, list[float]] = defaultdict(list)
         self._held: deque[asyncio.Transport] = deque()
         self._wanted = 0
@@ -55,8 +57,14 @@ class Book:
         else:
             transport.write(ANSWER)
 
+    def came(self) -> None:
+        """A connection, perhaps only to ask."""
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+
     def left(self, transport: asyncio.Transport) -> None:
-        """It gave up waiting."""
+        """It is closed; nobody waits there any more."""
+        self.open -= 1
         with contextlib.suppress(ValueError):
             self._held.remove(transport)
 
@@ -87,6 +95,7 @@ class Book:
             "now_ns": time.monotonic_ns(),
             "cpu_seconds": time.process_time(),
             "sample": self.sample.decode("latin-1"),
+            "most_open": self.most_open,
             "held": len(self._held),
             "wanted": self._wanted,
             "refills_ms": self._refills,
@@ -94,6 +103,7 @@ class Book:
 
     def _answer_reset(self) -> None:
         self.count = self.first_ns = self.last_ns = 0
+        self.most_open = self.open
         self.latencies.clear()
         self._refills = []
 
@@ -132,9 +142,10 @@ class Talk(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Keep the way back."""
         self._transport = transport
+        self._book.came()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody waits there any more."""
+        """The end of it."""
         self._book.left(self._transport)
 
     def data_received(self, data: bytes) -> None:
