@@ -8,8 +8,8 @@ from litestar import Litestar
 
 from api import docs, errors, guards, health, limits, metrics, openapi
 from api.edge import Edge
+from api.log import cloudevents, sse, streams, websocket
 from api.log import routes as log
-from api.log import sse, streams, websocket
 from api.projections import routes as projections
 from api.request import ApiRequest
 from api.services import opened
@@ -21,6 +21,7 @@ from projections.settings import read
 
 CONTEXTS = (
     log,
+    cloudevents,
     sse,
     websocket,
     streams,

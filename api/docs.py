@@ -101,9 +101,19 @@ def _parameters(parameters: Iterable[dict[str, Any]]) -> str:
 def _body(call: dict[str, Any]) -> str:
     if "requestBody" not in call:
         return ""
-    reference = call["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-    name = escape(reference.rpartition("/")[2])
-    return f"<p>Body: <code>{name}</code></p>"
+    bodies = [
+        f"<code>{escape(media_type)}</code>{_named(content['schema'])}"
+        for media_type, content in call["requestBody"]["content"].items()
+    ]
+    return f"<p>Body: {' or '.join(bodies)}</p>"
+
+
+def _named(schema: dict[str, Any]) -> str:
+    reference = schema.get("items", schema).get("$ref")
+    if reference is None:
+        return ""
+    many = "a list of " if "items" in schema else ""
+    return f" ({many}<code>{escape(reference.rpartition('/')[2])}</code>)"
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

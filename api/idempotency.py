@@ -144,5 +144,8 @@ def _fingerprint(request: ApiRequest, body: bytes) -> bytes:
     """Of everything that says what is asked for."""
     scope = request.scope
     asked = [scope["method"], scope["path"], scope["query_string"].decode("latin-1")]
+    # A CloudEvent's attributes may be headers.
+    sent = [pair for pair in scope["headers"] if pair[0].startswith(b"ce-")]
+    asked += [part.decode("latin-1") for pair in sent for part in pair]
     # Encoded, they end where the body begins.
     return hashlib.blake2b(msgspec.json.encode(asked) + body, digest_size=16).digest()

@@ -169,11 +169,27 @@ def _described(
     }
     if one.takes_ticket:
         described["security"] = [{"key": []}, {"ticket": []}]
-    if one.body is not None:
-        is_required = any(field.required for field in msgspec.structs.fields(one.body))
-        content = {JSON: {"schema": _reference(one.body)}}
-        described["requestBody"] = {"content": content, "required": is_required}
+    if one.bodies:
+        described["requestBody"] = {
+            "content": {
+                name: {"schema": _body(kind)} for name, kind in one.bodies.items()
+            },
+            "required": any(_is_needed(kind) for kind in one.bodies.values()),
+        }
     return described
+
+
+def _body(kind: Any) -> dict[str, Any]:
+    [schema], _ = msgspec.json.schema_components([kind], ref_template=_REF)
+    return schema
+
+
+def _is_needed(kind: Any) -> bool:
+    """Whether there must be a body; where nothing in it must be, it may be left out."""
+    is_struct = isinstance(kind, type) and issubclass(kind, Struct)
+    return not is_struct or any(
+        field.required for field in msgspec.structs.fields(kind)
+    )
 
 
 def _about(handler: HTTPRouteHandler, one: Operation) -> str:
@@ -240,9 +256,9 @@ def _one_of(kinds: tuple[type[Struct], ...]) -> dict[str, Any]:
 
 def _errors(route: HTTPRoute, method: str, one: Operation) -> Iterator[int]:
     yield from _ALWAYS
-    if one.body is not None:
+    if one.bodies:
         yield from _WITH_BODY
-    if one.body is not None or method == "POST":
+    if one.bodies or method == "POST":
         yield 409
     elif "cursor" in one.query.__struct_fields__:
         yield 400
@@ -302,11 +318,11 @@ def _reference(kind: type[Struct]) -> dict[str, str]:
 
 
 def _schemas(declared: Iterable[Operation]) -> dict[str, Any]:
-    kinds: set[type[Struct]] = {Problem, Delivered}
+    kinds: set[Any] = {Problem, Delivered}
     for one in declared:
-        for kind in (one.body, *one.answers.values()):
+        for kind in (*one.bodies.values(), *one.answers.values()):
             kinds |= set(kind) if isinstance(kind, tuple) else {kind} if kind else set()
-    in_order = sorted(kinds, key=lambda kind: kind.__name__)
+    in_order = sorted(kinds, key=str)
     _, components = msgspec.json.schema_components(in_order, ref_template=_REF)
     return dict(sorted(components.items()))
 

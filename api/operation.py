@@ -32,6 +32,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     is_public: bool
     body: type[Struct] | None
+    bodies: Mapping[str, Any]
     query: type[Struct]
     headers: Mapping[str, str]
     answers: Answers
@@ -49,19 +50,22 @@ def operation(
     scopes: Collection[str],
     answers: Answers,
     body: type[Struct] | None = None,
+    bodies: Mapping[str, Any] | None = None,
     query: type[Struct] = NoParameters,
     headers: Mapping[str, str] | None = None,
     media_type: str = JSON,
 ) -> dict[str, Any]:
     """Arguments for Litestar's route decorators; no scopes: any valid key.
 
-    `headers`: those of its own, with what they mean. `media_type` is that of the answers.
+    `bodies`: by media type, where it is not one JSON `body`. `headers`: those of its own,
+    with what they mean. `media_type` is that of the answers.
     """
     declared = Operation(
         summary=summary,
         scopes=tuple(scopes),
         is_public=False,
         body=body,
+        bodies=bodies or ({} if body is None else {JSON: body}),
         query=query,
         headers=headers or {},
         answers=answers,
@@ -77,6 +81,7 @@ def public() -> dict[str, Any]:
         scopes=(),
         is_public=True,
         body=None,
+        bodies={},
         query=NoParameters,
         headers={},
         answers={},

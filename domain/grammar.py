@@ -59,6 +59,11 @@ SOURCE = Rule(
     256,
     "a source is 1 to 256 characters without spaces or control characters",
 )
+SOURCE_ID = Rule(
+    re.compile(f"[^{_CONTROLS}]+"),
+    256,
+    "the id of a CloudEvent is 1 to 256 characters, none of them a control character",
+)
 NAME = Rule(
     re.compile(f"[^{_CONTROLS}]+"),
     128,
@@ -107,6 +112,11 @@ def check_subject(text: str, pointer: str = "#/subject") -> list[Fault]:
 def check_source(text: str, pointer: str = "#/source") -> list[Fault]:
     """Whether `text` can be where an event comes from."""
     return _check(SOURCE, text, pointer)
+
+
+def check_source_id(text: str, pointer: str = "#/id") -> list[Fault]:
+    """Whether `text` can be the id that an event has at its source."""
+    return _check(SOURCE_ID, text, pointer)
 
 
 def check_name(text: str, pointer: str = "#/name") -> list[Fault]:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 from msgspec import Raw
 
-from api import limits, reading, shapes
+from api import answers, limits, reading, shapes
+from api.answers import Answer
 from api.authentication import Caller
 from api.errors import TooLarge
 from api.log.schemas import (
@@ -36,6 +37,7 @@ _CHECKS: tuple[tuple[str, Callable[[str, str], list[Fault]]], ...] = (
     ("causation_id", grammar.check_event_id),
 )
 _NO_METADATA = (b"", b"null")
+_REPLAYED = {"Idempotent-Replayed": "true"}
 
 
 def event(raw: bytes) -> PublishEvent:
@@ -98,6 +100,15 @@ def published(receipt: Appended) -> Published:
         version=receipt.version,
         recorded_at=shapes.time(receipt.recorded_at),
     )
+
+
+def answer(receipt: Appended) -> Answer:
+    """What is answered to who published one event; 200 for a repeat."""
+    headers = answers.position(receipt.position)
+    headers["Location"] = f"/api/v1/events/{receipt.event_id}"
+    if receipt.replayed:
+        return answers.json(published(receipt), headers=headers | _REPLAYED)
+    return answers.json(published(receipt), status=202, headers=headers)
 
 
 def published_batch(receipts: Sequence[Appended]) -> PublishedBatch:

@@ -25,7 +25,6 @@ from domain.ids import DeliveryKey
 from projections.log import views
 
 MOST_DELIVERIES = 100
-_REPLAYED = {"Idempotent-Replayed": "true"}
 
 
 @post(
@@ -43,12 +42,7 @@ async def publish_event(request: ApiRequest) -> Answer:
     sent = publishing.event(await request.raw())
     entry = publishing.entry(sent, request.caller)
     [receipt] = await appending.append(request, [entry])
-    headers = answers.position(receipt.position)
-    headers["Location"] = f"/api/v1/events/{receipt.event_id}"
-    shown = publishing.published(receipt)
-    if receipt.replayed:
-        return answers.json(shown, headers=headers | _REPLAYED)
-    return answers.json(shown, status=202, headers=headers)
+    return publishing.answer(receipt)
 
 
 @post(

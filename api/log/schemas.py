@@ -73,6 +73,33 @@ class PublishBatch(Struct, forbid_unknown_fields=True):
     events: Annotated[list[PublishEvent], Meta(min_length=1, max_length=BATCH_EVENTS)]
 
 
+class CloudEvent(Struct, kw_only=True):
+    """A CloudEvent 1.0 to publish. Extensions that are not named here become metadata."""
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Meta(min_length=1, description="unique with `source`")]
+    source: Annotated[str, Meta(min_length=1, description="a URI reference")]
+    type: _Type
+    data: _Object
+    datacontenttype: Annotated[str | None, Meta(description="JSON in any case")] = None
+    dataschema: str | None = None
+    subject: Annotated[str | None, Meta(description="what or whom it is about")] = None
+    time: TimeIn | None = None
+    stream: Annotated[
+        _Stream | None, Meta(description="left out: a stream of its own")
+    ] = None
+    correlationid: str | None = None
+    causationid: Annotated[
+        str | None, Meta(description="the event that led to this one")
+    ] = None
+
+
+CloudEventBatch = Annotated[
+    list[CloudEvent], Meta(min_length=1, max_length=BATCH_EVENTS)
+]
+CloudEventData = _Object
+
+
 class Published(Struct):
     """An event is in the log."""
 
