@@ -25,7 +25,7 @@ made as (
 )
 select count(*) from made, daybook.log_append(
     tenants, requests, ids, streams, numbers, types, topics, states, bytes, texts, texts,
-    texts, texts, texts, times, bytes, texts, numbers)
+    texts, texts, texts, times, bytes, texts, numbers, bytes)
 """
 WEBHOOKS = """
 with made as (

@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from api.log import declared
 from api.request import ApiRequest
+from domain import traces
 from domain.errors import Fault, Invalid, Outdated
 from domain.log.entry import Appended, Entry
 from projections.log import views
 
+HEADERS = {
+    "traceparent": "W3C Trace Context: the trace that the events belong to; it is sent on "
+    "with their deliveries, and one that cannot be read is ignored"
+}
 ATTEMPTS = (
     5  # a catalogue that changes more often between a check and the log is refused
 )
@@ -21,6 +28,7 @@ async def append(
     `at` is where an entry stands in what was sent, with {} for its number, and `data` where
     its data stands there.
     """
+    entries = _traced(request, entries)
     caller, services, tenant_id = (
         request.caller,
         request.services,
@@ -38,6 +46,21 @@ async def append(
         except Outdated:
             services.catalogue.forget(tenant_id, head)
     raise Outdated
+
+
+def _traced(request: ApiRequest, entries: Sequence[Entry]) -> Sequence[Entry]:
+    """With the trace of the request, those that have none of their own."""
+    named = [
+        value for name, value in request.scope["headers"] if name == b"traceparent"
+    ]
+    found = traces.parse(named[0]) if len(named) == 1 else None
+    if found is None:  # whoever does not understand one begins anew, says the standard
+        return entries
+    packed = found.packed()
+    return [
+        entry if entry.trace else structs.replace(entry, trace=packed)
+        for entry in entries
+    ]
 
 
 async def _refuse(

@@ -34,6 +34,7 @@ MOST_DELIVERIES = 100
         "Publish an event",
         scopes=["events:write"],
         body=PublishEvent,
+        headers=appending.HEADERS,
         answers={202: Published, 200: Published},
     ),
 )
@@ -52,6 +53,7 @@ async def publish_event(request: ApiRequest) -> Answer:
         "Publish events in order, all or none",
         scopes=["events:write"],
         body=PublishBatch,
+        headers=appending.HEADERS,
         answers={202: PublishedBatch},
     ),
 )

@@ -19,7 +19,8 @@ DEFAULT_SOURCE = "/daybook"
 class Entry(Struct, frozen=True, kw_only=True):
     """One event on its way into the log. `state` and `metadata` are JSON bytes.
 
-    With a `source_id` it is known by that and its source, else by its `event_id`.
+    With a `source_id` it is known by that and its source, else by its `event_id`. `trace`
+    is that of its publisher, packed (see domain.traces).
     """
 
     tenant_id: UUID
@@ -38,6 +39,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     causation_id: str | None = None
     occurred_at: datetime | None = None
     fingerprint: bytes | None = None
+    trace: bytes | None = None
 
     @property
     def size(self) -> int:

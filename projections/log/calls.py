@@ -40,7 +40,8 @@ def arrays(group: Sequence[Request]) -> list[list[Any]]:
     rows: list[tuple[Any, ...]] = [
         (e.tenant_id, number, e.event_id, e.stream, e.expected_version, e.type, e.topic,
          e.state, e.metadata, e.source, e.subject, e.actor, e.correlation_id,
-         e.causation_id, e.occurred_at, e.fingerprint, e.source_id, request.checked)
+         e.causation_id, e.occurred_at, e.fingerprint, e.source_id, request.checked,
+         e.trace)
         for number, request in enumerate(group)
         for e in request.entries
     ]  # fmt: skip

@@ -4,7 +4,7 @@ select k, answer, log_position, position, stream, version, recorded_at, event_id
 from log_append(
     %b::uuid[], %b::int[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[],
     %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
-    %b::timestamptz[], %b::bytea[], %b::text[], %b::bigint[])
+    %b::timestamptz[], %b::bytea[], %b::text[], %b::bigint[], %b::bytea[])
 
 -- name: append_kept
 -- The same where some of the requests have an Idempotency-Key; see log_append_kept.
@@ -12,7 +12,7 @@ select k, answer, log_position, position, stream, version, recorded_at, event_id
 from log_append_kept(
     %b::uuid[], %b::int[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[],
     %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
-    %b::timestamptz[], %b::bytea[], %b::text[], %b::bigint[],
+    %b::timestamptz[], %b::bytea[], %b::text[], %b::bigint[], %b::bytea[],
     %b::int[], %b::uuid[], %b::text[], %b::bytea[], %b::uuid[], %b::uuid[])
 
 -- name: append_or_abort
@@ -24,7 +24,7 @@ select k, answer, log_position, position, stream, version, recorded_at, event_id
 from log_append(
     %b::uuid[], %b::int[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[],
     %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
-    %b::timestamptz[], %b::bytea[], %b::text[], %b::bigint[])
+    %b::timestamptz[], %b::bytea[], %b::text[], %b::bigint[], %b::bytea[])
 
 -- name: keep_command
 -- After a command's append, in its transaction: what its key now stands for.
