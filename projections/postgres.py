@@ -177,11 +177,16 @@ class Link:
                 self._connection = await connect(url, role, purpose, **self._settings)
             return self._connection
 
-    async def rows(self, query: LiteralString, params: Any = None) -> list[Any]:
-        """Run one statement; its rows. Raises psycopg.Error; closes a lost connection."""
+    async def rows(
+        self, query: LiteralString, params: Any = None, *, binary: bool = False
+    ) -> list[Any]:
+        """Run one statement; its rows. Raises psycopg.Error; closes a lost connection.
+
+        `binary`: how values come back; cheaper where there are times, ids and bytes.
+        """
         connection = await self.connection()
         try:
-            cursor = await connection.execute(query, params)
+            cursor = await connection.execute(query, params, binary=binary)
             return await cursor.fetchall() if cursor.description else []
         except AWAY:
             await self.close()

@@ -5,10 +5,13 @@ epoch under which the worker took the lane; one with an old epoch changes nothin
 worker that was stopped and comes back, or whose connection was lost, cannot do harm.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
+
+import msgspec
+from msgspec import Struct
 
 from domain.webhooks.settings import Format
 from projections.sql import Queries
@@ -62,10 +65,11 @@ class Due(Protocol):
     occurred_at: datetime
 
 
-class Settlement(NamedTuple):
-    """What came of one attempt, and what follows; the columns of `settle`, in order.
+class Settlement(Struct, frozen=True, kw_only=True):
+    """What came of one attempt, and what follows; the columns of `settle`.
 
-    `state` is a delivery's, or held: dead, with its stream waiting behind it.
+    `state` is a delivery's, or held: dead, with its stream waiting behind it. Bytes are
+    written as Postgres reads them: `\\x` and hexadecimal digits.
     """
 
     tenant_id: UUID
@@ -86,30 +90,24 @@ class Settlement(NamedTuple):
     webhook_version: int
     secret_version: int | None
     body_bytes: int
-    body_sha256: bytes
-    response_headers: str
+    body_sha256: str
+    response_headers: Mapping[str, str]
     response_bytes: int
     snippet_key_id: str | None
-    snippet: bytes | None
+    snippet: str | None
     state: str
     delay: float | None
     made: bool
     tells: bool
 
 
-_SETTLE = (
-    "tenants", "webhooks", "replays", "epochs", "positions", "numbers", "recorded",
-    "triggers", "outcomes", "started", "durations", "statuses", "errors", "details",
-    "retry_afters", "webhook_versions", "secret_versions", "body_sizes", "body_hashes",
-    "response_headers", "response_sizes", "snippet_keys", "snippets", "states", "delays",
-    "mades", "tells",
-)  # fmt: skip
+_ENCODER = msgspec.json.Encoder()
 
 
-def settle_params(settlements: Sequence[Settlement]) -> dict[str, list[Any]]:
-    """The parameters of `settle`: one list a column."""
-    columns = zip(*settlements, strict=True)
-    return {name: list(column) for name, column in zip(_SETTLE, columns, strict=True)}
+def settle_params(settlements: Sequence[Settlement]) -> dict[str, str]:
+    """The parameter of `settle`: one text. A list a column costs ten times the CPU here,
+    and the server reads the one as quickly as the other."""
+    return {"settlements": _ENCODER.encode(settlements).decode()}
 
 
 def key_params(keys: Iterable[LaneKey]) -> dict[str, list[Any]]:

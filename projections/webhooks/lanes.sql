@@ -211,21 +211,13 @@ returning o.tenant_id, o.webhook_id, o.replay
 -- made: whether a request was made at all; a delivery that is too old, or out of attempts
 -- after lost workers, ends without one. tells: whether its death is to be told of.
 with done as materialized (
-    select * from unnest(
-        %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[],
-        %(positions)s::bigint[], %(numbers)s::int[], %(recorded)s::timestamptz[],
-        %(triggers)s::text[], %(outcomes)s::text[], %(started)s::timestamptz[],
-        %(durations)s::real[], %(statuses)s::int[], %(errors)s::text[],
-        %(details)s::text[], %(retry_afters)s::int[], %(webhook_versions)s::int[],
-        %(secret_versions)s::int[], %(body_sizes)s::int[], %(body_hashes)s::bytea[],
-        %(response_headers)s::jsonb[], %(response_sizes)s::int[],
-        %(snippet_keys)s::text[], %(snippets)s::bytea[], %(states)s::text[],
-        %(delays)s::real[], %(mades)s::boolean[], %(tells)s::boolean[])
-        as d (tenant_id, webhook_id, replay, epoch, position, number, recorded_at, trigger,
-              outcome, started_at, duration_ms, status_code, error, detail,
-              retry_after_seconds, webhook_version, secret_version, body_bytes, body_sha256,
-              response_headers, response_bytes, snippet_key_id, snippet, state, delay,
-              made, tells)
+    select * from json_to_recordset(%(settlements)s::json) as d (
+        tenant_id uuid, webhook_id uuid, replay int, epoch bigint, position bigint,
+        number int, recorded_at timestamptz, trigger text, outcome text,
+        started_at timestamptz, duration_ms real, status_code int, error text, detail text,
+        retry_after_seconds int, webhook_version int, secret_version int, body_bytes int,
+        body_sha256 bytea, response_headers jsonb, response_bytes int, snippet_key_id text,
+        snippet bytea, state text, delay real, made boolean, tells boolean)
 ),
 held as (
     select l.tenant_id, l.webhook_id, l.replay, l.epoch

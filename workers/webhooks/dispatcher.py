@@ -139,7 +139,7 @@ class Dispatcher:
             "looks": [lane.look(room) for lane, room in rooms.items()],
         }
         try:
-            rows: list[Due] = await self._link.rows(QUERIES[query], params)
+            rows: list[Due] = await self._link.rows(QUERIES[query], params, binary=True)
             if rows:
                 failpoint("lanes.begun" if first else "lanes.begun_again")
             await self._aim(rows)

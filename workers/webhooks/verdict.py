@@ -2,11 +2,10 @@
 
 import hashlib
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
-
-import msgspec
 
 from domain import clock
 from domain.webhooks import delivery
@@ -19,6 +18,9 @@ from workers.webhooks.sender import Answer, Outgoing
 KEPT_HEADERS = frozenset(
     {"content-type", "content-length", "date", "location", "retry-after", "server"}
 )
+
+
+NO_HEADERS: Mapping[str, str] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -115,11 +117,11 @@ class _Told(NamedTuple):
     retry_after_seconds: int | None = None
     secret_version: int | None = None
     body_bytes: int = 0
-    body_sha256: bytes = b""
-    response_headers: str = "{}"
+    body_sha256: str = ""
+    response_headers: Mapping[str, str] = NO_HEADERS
     response_bytes: int = 0
     snippet_key_id: str | None = None
-    snippet: bytes | None = None
+    snippet: str | None = None
 
 
 def _told(done: Done, attempted: Attempted, vault: Vault) -> _Told:
@@ -135,12 +137,16 @@ def _told(done: Done, attempted: Attempted, vault: Vault) -> _Told:
         retry_after_seconds=None if seconds is None else int(seconds),
         secret_version=attempted.secret_version,
         body_bytes=len(body),
-        body_sha256=hashlib.sha256(body).digest(),
-        response_headers=msgspec.json.encode(kept_headers(answer)).decode(),
+        body_sha256=_bytea(hashlib.sha256(body).digest()),
+        response_headers=kept_headers(answer),
         response_bytes=answer.response_bytes,
         snippet_key_id=snippet and snippet.key_id,
-        snippet=snippet and snippet.data,
+        snippet=snippet and _bytea(snippet.data),
     )
+
+
+def _bytea(data: bytes) -> str:
+    return f"\\x{data.hex()}"
 
 
 def _state(done: Done, decision: delivery.Decision) -> str:
