@@ -10,4 +10,4 @@ def now() -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """`moment` (aware) as RFC 3339 in UTC with `Z` and six digits."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"

@@ -64,7 +64,8 @@ def fresh(prefix: Prefix) -> str:
 
 def delivery(key: DeliveryKey) -> str:
     """The id of the delivery of the event at `key.position` to one webhook."""
-    return f"dlv_{_digits(_pack(key._replace(number=0)))}"
+    packed = (key.position << _WEBHOOK | key.webhook_number) << _REPLAY | key.replay
+    return f"dlv_{_digits(packed << _NUMBER)}"
 
 
 def attempt(key: DeliveryKey) -> str:

@@ -42,7 +42,8 @@ class ConfinedSender:
             return await sender.send(request)
         finally:
             self._in_flight[networks] -= 1
-            await self._close_those_at_rest()
+            if len(self._senders) > MOST_SENDERS:
+                await self._close_those_at_rest()
 
     async def close(self) -> None:
         """Close the idle connections; requests still in flight fail."""

@@ -27,6 +27,8 @@ LANES_AT_ONCE = 200
 POLL_SECONDS = 1.0
 # Endpoints that are slow to answer have so much of the slots between them.
 SLOW_PART = 0.75
+BUSY = 16  # attempts under way
+GATHER_SECONDS = 0.003
 
 log = structlog.get_logger("daybook.deliveries")
 
@@ -52,6 +54,7 @@ class Dispatcher:
         self._slots = concurrency
         self._wake = wake
         self._doubtful: set[Lane] = set()
+        self._begun_at = 0.0
 
     async def run(self) -> None:
         """Begin what is owed until cancelled."""
@@ -80,6 +83,7 @@ class Dispatcher:
 
     async def _fill(self) -> bool:
         """Begin what can begin; whether anything did."""
+        await self._gather()
         free = self._free
         if free <= 0:
             return False
@@ -93,6 +97,14 @@ class Dispatcher:
         finally:
             for lane in lanes:
                 self._lanes.line_up(lane)
+
+    async def _gather(self) -> None:
+        """While much is under way, let a few slots become free before asking for rows: a
+        statement costs as much for one as for twenty."""
+        if self._courier.in_flight >= BUSY:
+            passed = time.monotonic() - self._begun_at
+            await asyncio.sleep(max(0.0, GATHER_SECONDS - passed))
+        self._begun_at = time.monotonic()
 
     async def _begin_all(self, lanes: Sequence[Lane]) -> bool:
         await self._release([lane for lane in lanes if lane.finished])

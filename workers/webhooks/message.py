@@ -7,6 +7,7 @@ over all attempts, the timestamp is the attempt's.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Protocol
 from uuid import UUID
@@ -97,7 +98,7 @@ def compose(target: Target, due: Due, vault: Vault) -> Outgoing:
         version=due.version,
         position=due.position,
         subject=due.subject,
-        tenant_id=ids.encode("ten", target.tenant_id),
+        tenant_id=_tenant(target.tenant_id),
         metadata=due.metadata,
         source=due.source,
         source_id=due.source_id,
@@ -149,6 +150,20 @@ def outgoing(
     )
 
 
+# Texts and secrets that stay the same over requests. Secrets are opened once: they are in
+# this process's memory either way.
+@lru_cache(maxsize=4096)
+def _tenant(tenant_id: UUID) -> str:
+    return ids.encode("ten", tenant_id)
+
+
+@lru_cache(maxsize=4096)
+def _opened(
+    vault: Vault, sealed: Sealed, place: tuple[UUID, UUID, int, Scheme]
+) -> bytes:
+    return vault.open(sealed, webhook_place(*place))
+
+
 def shown(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers of a request for its tenant to see: neither signatures nor their own."""
     return {
@@ -159,8 +174,8 @@ def shown(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _signature(target: Target, key: Key, content: bytes, vault: Vault) -> str:
-    place = webhook_place(target.tenant_id, target.webhook_id, key.version, key.scheme)
-    secret = vault.open(key.sealed, place)
+    place = (target.tenant_id, target.webhook_id, key.version, key.scheme)
+    secret = _opened(vault, key.sealed, place)
     sign = ed25519.signature if key.scheme == "v1a" else signing.signature
     return sign(secret, content)
 

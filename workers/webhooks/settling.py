@@ -27,6 +27,8 @@ from workers.webhooks.lane import Lanes
 from workers.webhooks.verdict import Done
 
 MOST_AT_ONCE = 500
+BUSY = 10
+GATHER_SECONDS = 0.003
 
 log = structlog.get_logger("daybook.deliveries")
 
@@ -69,6 +71,8 @@ class Settler:
                 count = min(MOST_AT_ONCE, len(self._waiting))
                 batch = [self._waiting.popleft() for _ in range(count)]
                 await self._settle(batch)
+                if count >= BUSY:  # more are coming: a statement's cost is the batch's
+                    await asyncio.sleep(GATHER_SECONDS)
             self._quiet.set()
 
     async def drain(self) -> None:
@@ -97,6 +101,8 @@ class Settler:
         await self._note_health(endpoints)
         for done, settlement in judged:
             self._free(done, settlement)
+        for lane in {done.lane for done, _ in judged}:
+            self._lanes.line_up_all_of(lane)
         self._settled()
         for endpoint, done in endpoints.items():
             if endpoint.is_given_up():
@@ -109,6 +115,7 @@ class Settler:
         if write:
             await self._write([settlement])
         self._free(done, settlement)
+        self._lanes.line_up_all_of(done.lane)
         self._settled()
 
     async def _write(self, settlements: list[Settlement]) -> None:
@@ -167,4 +174,3 @@ class Settler:
             self._lanes.schedule(lane, time.monotonic() + settlement.delay + 0.005)
         elif done.due.ordered is not None and settlement.state != "held":
             lane.finished.add(done.due.ordered)
-        self._lanes.line_up_all_of(lane)
