@@ -15,7 +15,7 @@ from api.request import ApiRequest
 from api.services import opened
 from api.settings import ApiSettings
 from api.tenancy import keys, me, tenants, tickets
-from api.webhooks import deliveries, event_types
+from api.webhooks import deliveries, event_types, replays
 from api.webhooks import routes as webhooks
 from projections.settings import read
 
@@ -27,6 +27,7 @@ CONTEXTS = (
     streams,
     webhooks,
     deliveries,
+    replays,
     event_types,
     tenants,
     keys,

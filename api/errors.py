@@ -207,6 +207,7 @@ _CODES = {
 _COLLECTIONS: dict[str, Prefix] = {
     "/api/v1/webhooks": "wh",
     "/api/v1/webhook-deliveries": "dlv",
+    "/api/v1/replays": "rpl",
     "/api/v1/tenants": "ten",
     "/api/v1/keys": "key",
 }

@@ -27,6 +27,7 @@ _REF = "#/components/schemas/{name}"
 _PREFIXES: dict[str, Prefix] = {
     "webhook_id": "wh",
     "delivery_id": "dlv",
+    "replay_id": "rpl",
     "key_id": "key",
     "tenant_id": "ten",
 }

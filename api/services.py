@@ -49,6 +49,9 @@ class Services:
     audience: Audience
     claims: Claims
     catalogue: Catalogue
+    # Counting what a replay would owe reads as much of the log as the replay does: one at
+    # a time, so that publishers have the other connections.
+    counting: asyncio.Semaphore
 
     async def append(
         self, caller: Caller, entries: Sequence[Entry], *, checked: int | None = None
@@ -107,4 +110,5 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
             audience=audience,
             claims=Claims(edge),
             catalogue=Catalogue(database),
+            counting=asyncio.Semaphore(1),
         )

@@ -54,7 +54,7 @@ async def refused(connection: Connection, batch: Batch) -> Refused:
     """The (webhook, event) of a batch that match but for the payload. Raises TooSlow."""
     refusals = Refused([], [], [])
     cursor = await connection.execute(QUERIES["filters"], batch.params())
-    filters = {Version(*row[:3]): _read(row.filter) for row in await cursor.fetchall()}
+    filters = {Version(*row[:3]): read(row.filter) for row in await cursor.fetchall()}
     if not filters:
         return refusals
     columns = zip(*filters, strict=True)
@@ -81,7 +81,16 @@ async def refused(connection: Connection, batch: Batch) -> Refused:
 
 def _refusing(event: Any, filters: Mapping[Version, Filter | None]) -> Iterator[UUID]:
     """The webhooks that do not want this event for what it says."""
-    members = Members(
+    seen = members(event)
+    for webhook_id, number in zip(event.webhooks, event.versions, strict=True):
+        version = Version(event.tenant_id, webhook_id, number)
+        if not holds(filters[version], seen, webhook_id):
+            yield webhook_id
+
+
+def members(event: Any) -> Members:
+    """What a filter may ask of an event; a row that has all of it."""
+    return Members(
         type=event.type,
         stream=event.stream,
         subject=event.subject,
@@ -90,24 +99,21 @@ def _refusing(event: Any, filters: Mapping[Version, Filter | None]) -> Iterator[
         data=bytes(event.state),
         metadata=event.metadata and bytes(event.metadata),
     )
-    for webhook_id, number in zip(event.webhooks, event.versions, strict=True):
-        version = Version(event.tenant_id, webhook_id, number)
-        if not _holds(filters[version], members, version):
-            yield webhook_id
 
 
-def _holds(filter_: Filter | None, members: Members, version: Version) -> bool:
+def holds(filter_: Filter | None, seen: Members, webhook_id: UUID) -> bool:
+    """Whether the webhook wants the event; not, when its filter could not be read."""
     # Whatever is wrong with one tenant's filter, or one event, the handoff of everybody
     # goes on: what cannot be judged is not sent, for a filter may keep things back.
     try:
-        return filter_ is not None and filter_.holds(members)
+        return filter_ is not None and filter_.holds(seen)
     except Exception:
-        log.exception("filter_failed", webhook=str(version.webhook_id))
+        log.exception("filter_failed", webhook=str(webhook_id))
         return False
 
 
 @lru_cache(1000)
-def _read(text: str) -> Filter | None:
+def read(text: str) -> Filter | None:
     """A stored filter; None for one that today's rules refuse."""
     try:
         return payload_filter.read(msgspec.json.decode(text))

@@ -117,7 +117,13 @@ def _replay_requested(event: Posting) -> list[Statement]:
         "patterns": None if chosen is None else patterns.normalise(chosen),
         "most": replay.MOST_RUNNING,
     }
-    names = ("insert_replay", "require_replay_room", "insert_replay_lane", "poke")
+    names = (
+        "require_webhook",
+        "insert_replay",
+        "require_replay_room",
+        "insert_replay_lane",
+        "poke",
+    )
     return _statements(params, *names)
 
 

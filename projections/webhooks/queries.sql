@@ -113,6 +113,13 @@ set skip_through = (
     where tenant_id = %(tenant_id)s and event_id = %(event_id)s)
 where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s and replay = 0
 
+-- name: require_webhook
+-- It may have been deleted since it was looked at: then nothing new is made for it.
+select require(exists (
+    select from webhooks
+    where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
+        and state <> 'deleted'), 'not_found', '')
+
 -- name: insert_replay
 -- A replay begins. The log's lock is held, so its number is counted exactly; and the
 -- webhook is as it was at this place in the log: what matches is pinned. One of the kind

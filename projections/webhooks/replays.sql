@@ -1,7 +1,7 @@
 -- name: replay_work
 -- A replay as its lane's owner goes about it, and how many of its rows wait to be sent.
 select r.replay_id, r.state, r.kind, r.from_position, r.to_position, r.patterns, r.streams,
-    r.filter, r.only_failed, r.cursor, r.handed_off, r.succeeded, r.dead,
+    r.filter::text as filter, r.only_failed, r.cursor, r.handed_off, r.succeeded, r.dead,
     (select count(*) from (
         select from owed o
         where o.tenant_id = r.tenant_id and o.webhook_id = r.webhook_id
@@ -10,23 +10,6 @@ select r.replay_id, r.state, r.kind, r.from_position, r.to_position, r.patterns,
 from replays r
 where r.tenant_id = %(tenant_id)s and r.webhook_id = %(webhook_id)s
     and r.replay = %(replay)s
-
--- name: replay_candidates
--- The events of a piece of the log that a replay may owe: of its types, in its streams, and
--- if it is for failed ones only, never delivered before. Positions are dense, so a piece
--- is a range of the key. Daybook's own are named by patterns that begin with daybook.
-select e.position, e.type, e.stream, e.source, e.subject, e.actor, e.state, e.metadata
-from events e
-where e.tenant_id = %(tenant_id)s and e.position > %(after)s and e.position <= %(through)s
-    and (e.type = any(%(types)s::text[])
-        or e.type ~ any(%(prefixes)s::text[])
-        or (%(everything)s and not starts_with(e.type, 'daybook.')))
-    and e.stream <> %(own_stream)s and not starts_with(e.stream, %(own_stream)s || '/')
-    and (not %(only_failed)s or not exists (
-        select from results r
-        where r.tenant_id = e.tenant_id and r.webhook_id = %(webhook_id)s
-            and r.position = e.position and r.state = 'succeeded'))
-order by e.position
 
 -- name: hand_off_replay
 -- What a replay owes of the piece it has looked at, and the place it has come to: in one
@@ -60,3 +43,34 @@ inserted as (
     order by e.position
 )
 select count(*) as moved from moved
+
+-- name: replay_choice
+-- What a replay that is asked for now would choose events by.
+select event_types, streams, filter::text as filter from webhooks
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s and state <> 'deleted'
+
+-- name: replay
+-- One replay, as the API shows it.
+select webhook_id, replay, replay_id, state, from_position, to_position, event_types,
+    only_failed, planned, handed_off, succeeded, dead, cursor, created_at, finished_at
+from replays
+where tenant_id = %(tenant_id)s and replay_id = %(replay_id)s
+
+-- name: replays
+-- A page of a webhook's replays, newest first.
+select webhook_id, replay, replay_id, state, from_position, to_position, event_types,
+    only_failed, planned, handed_off, succeeded, dead, cursor, created_at, finished_at
+from replays
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
+    and replay < coalesce(%(key)s::int, 2147483647)
+order by replay desc
+limit %(limit)s
+
+-- name: replays_newer
+-- The page before, nearest first.
+select webhook_id, replay, replay_id, state, from_position, to_position, event_types,
+    only_failed, planned, handed_off, succeeded, dead, cursor, created_at, finished_at
+from replays
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s and replay > %(key)s
+order by replay
+limit %(limit)s

@@ -165,6 +165,8 @@ class Stage:
             return self._configure if case.process == "api" else self._go
         if case.failpoint.startswith("rebuild"):
             return self._rebuild
+        if case.failpoint.startswith("replays"):
+            return self._replay
         if case.failpoint == "lanes.begun_again":
             self._recorder.answers["/all"].append(503)
         return self._publish
@@ -200,6 +202,11 @@ class Stage:
         event = _event(event_type)
         answer = self._insist("POST", "/api/v1/events", event)
         self._acknowledged[event["id"]] = answer["position"]
+
+    def _replay(self) -> None:
+        path = f"/api/v1/webhooks/{self._webhooks['/all']}/replay"
+        self._publish()
+        self._insist("POST", path, {"from": "beginning"})
 
     def _rebuild(self) -> None:
         with self._made.operator() as operator:
@@ -239,6 +246,7 @@ class Stage:
         with counting.admin(self._postgres.url) as admin:
             truth.assert_log_is_dense_and_has(admin, self._acknowledged)
             truth.assert_owed_once(admin)
+            truth.assert_replays_owed_once(admin)
             truth.assert_read_models_are_folds(admin)
             for path, webhook_id in self._webhooks.items():
                 truth.assert_arrivals_are_accounted_for(

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from domain import ids
+from domain import ids, patterns
 from tests.support import counting
 from tests.support.fold import fold_log, fold_streams, live_streams
 from tests.support.recording import Recorder
@@ -20,14 +20,32 @@ Admin = psycopg.Connection[Any]
 AT_REST = """
     select not exists (select from owed)
         and not exists (select from rebuilds where state in ('running', 'ready'))
+        and not exists (select from replays where state = 'running')
         and not exists (
             select from checkpoints where sweep or log_position <> (
                 select coalesce(max(log_position), 0) from events)) as holds
 """
 OWED = """
-    select tenant_id, webhook_id, position, sequence from owed
-    union all select tenant_id, webhook_id, position, sequence from results
+    select tenant_id, webhook_id, position, sequence from owed where replay = 0
+    union all
+    select tenant_id, webhook_id, position, sequence from results where replay = 0
     order by position
+"""
+REPLAYED = """
+    select j.patterns, j.state, j.handed_off, j.succeeded + j.dead as finished,
+        array(
+            select position from owed o where (o.webhook_id, o.replay)
+                = (j.webhook_id, j.replay)
+            union all
+            select position from results r where (r.webhook_id, r.replay)
+                = (j.webhook_id, j.replay)
+            order by 1) as positions,
+        array(
+            select e.position || ' ' || e.type from events e
+            where e.tenant_id = j.tenant_id
+                and e.position between j.from_position and j.to_position
+            order by e.position) as events
+    from replays j
 """
 ATTEMPTS = """
     select e.event_id, a.outcome from attempts a
@@ -65,6 +83,16 @@ def assert_owed_once(admin: Admin) -> None:
         sequences[row.webhook_id].append(row.sequence)
     for numbers in sequences.values():
         assert numbers == list(range(1, len(numbers) + 1))
+
+
+def assert_replays_owed_once(admin: Admin) -> None:
+    """What each has owed is what matches, once each, and what it says that it was."""
+    for row in admin.execute(REPLAYED).fetchall():
+        events = [text.split(" ") for text in row.events]
+        wanted = [int(p) for p, t in events if patterns.matches(row.patterns, t)]
+        assert row.positions == wanted
+        assert row.handed_off == row.finished == len(wanted)
+        assert row.state == "completed"
 
 
 def assert_arrivals_are_accounted_for(

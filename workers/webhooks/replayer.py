@@ -7,12 +7,12 @@ the next owner. Done is when all was looked at and nothing is owed any more.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 import structlog
 
-from domain import patterns
 from domain.application import Log
 from domain.errors import DomainError
 from domain.log.entry import SYSTEM, Context, Statement
@@ -22,6 +22,8 @@ from projections.failpoint import failpoint
 from projections.postgres import Link
 from projections.webhooks import lanes as owing
 from projections.webhooks import replays
+from projections.webhooks.lanes import LaneKey
+from projections.webhooks.past import Search
 from projections.webhooks.replays import AHEAD, QUERIES
 from workers.webhooks.lane import Lane, Lanes
 
@@ -37,45 +39,61 @@ class Replayer:
         self._link = link
         self._lanes = lanes
         self._application = application
+        self._searches: dict[LaneKey, Search] = {}
 
     async def run(self) -> None:
         """Carry on until cancelled."""
         never = asyncio.Event()
         while True:
+            moved = False
             try:
-                for lane in [each for each in self._lanes if each.key.replay]:
-                    await self._carry_on(lane)
+                replaying = [lane for lane in self._lanes if lane.key.replay]
+                self._forget_all_but(replaying)
+                # A piece of each in turn: none waits for the end of another.
+                for lane in replaying:
+                    moved = await self._carry_on(lane) or moved
             except postgres.AWAY as error:
                 log.warning("database_away", error=type(error).__name__)
-            await waiting.wake_up(never, POLL_SECONDS)
+            if not moved:
+                await waiting.wake_up(never, POLL_SECONDS)
 
-    async def _carry_on(self, lane: Lane) -> None:
-        """Owe more of it, as long as its sender can follow; end it when that was all."""
-        while not (lane.is_lost or lane.has_ended):
-            params = lane.key._asdict() | {"ahead": AHEAD}
-            [work] = await self._link.rows(QUERIES["replay_work"], params)
-            if work.state != "running":
-                return
-            if work.cursor >= work.to_position:
-                if not work.owed and not lane.unsettled:
-                    await self._complete(lane, work)
-                return
-            if work.owed >= AHEAD or not await self._owe(lane, work):
-                return
+    async def _carry_on(self, lane: Lane) -> bool:
+        """Owe a piece more of it, if its sender can follow; end it when that was all.
+
+        Whether there may be another piece at once.
+        """
+        if lane.is_lost or lane.has_ended:
+            return False
+        params = lane.key._asdict() | {"ahead": AHEAD}
+        [work] = await self._link.rows(QUERIES["replay_work"], params)
+        if work.state != "running" or work.owed >= AHEAD:
+            return False
+        if work.cursor < work.to_position:
+            return await self._owe(lane, work)
+        if not work.owed and not lane.unsettled:
+            await self._complete(lane, work)
+        return False
 
     async def _owe(self, lane: Lane, work: Any) -> bool:
         """Look at one piece; false when the lane is another's by now."""
-        piece = replays.next_piece(work)
-        params = replays.candidate_params(lane.key, work, piece)
-        rows = await self._link.rows(QUERIES["replay_candidates"], params)
-        positions = [row.position for row in rows if _matches(work, row)]
-        params = replays.owed_params(lane.key, lane.epoch, piece, positions)
+        search = self._searches.get(lane.key)
+        if search is None:
+            search = Search(replays.choice(lane.key, work))
+            self._searches[lane.key] = search
+        connection = await self._link.connection()
+        piece = await search.piece(connection, work.cursor, work.to_position)
+        params = replays.owed_params(lane.key, lane.epoch, piece)
         [row] = await self._link.rows(QUERIES["hand_off_replay"], params)
         failpoint("replays.owed")
-        if positions:
+        if piece.positions:
             lane.has_new = True
             self._lanes.line_up(lane)
         return bool(row.moved)
+
+    def _forget_all_but(self, lanes: Sequence[Lane]) -> None:
+        keys = {lane.key for lane in lanes}
+        for key in self._searches.keys() - keys:
+            del self._searches[key]
 
     async def _complete(self, lane: Lane, work: Any) -> None:
         key = lane.key
@@ -100,7 +118,3 @@ class Replayer:
         else:
             lane.has_ended = True
             self._lanes.hint([key.webhook_id])
-
-
-def _matches(work: Any, row: Any) -> bool:
-    return patterns.stream_matches(work.streams, row.stream)

@@ -74,12 +74,22 @@ def _delivery(owner: Account) -> str:
     return str(page["data"][0]["id"])
 
 
+def _replay(owner: Account) -> str:
+    """The second of two of its newest webhook; a tenant may have two such webhooks."""
+    webhooks = owner.get("/api/v1/webhooks")["data"] or [{"id": _webhook(owner)}]
+    path = f"/api/v1/webhooks/{webhooks[-1]['id']}/replay"
+    for _ in range(2):
+        made = owner.client.post(path, json={"from": "beginning"})
+    return str(made.json()["id"])
+
+
 OWNED: dict[str, tuple[Callable[[Account], str], str]] = {
     "/api/v1/events/{event_id}": (_event, "evt_" + "0" * 26),
     "/api/v1/streams/{stream}": (_stream, "s/nobodys"),
     "/api/v1/webhooks/{webhook_id}": (_webhook, "wh_" + "0" * 26),
     "/api/v1/keys/{key_id}": (_key, "key_" + "0" * 26),
     "/api/v1/webhook-events/{event_type}": (_event_type, "t.nobodys"),
+    "/api/v1/replays/{replay_id}": (_replay, "rpl_" + "0" * 26),
     DELIVERY: (
         _delivery,
         ids.delivery(ids.DeliveryKey(2**40, 1)),
@@ -94,6 +104,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/keys"): {"name": "x", "scopes": ["events:read"]},
     ("POST", "/api/v1/webhooks"): HOOK,
     ("PUT", "/api/v1/webhooks/{webhook_id}"): HOOK,
+    ("POST", "/api/v1/webhooks/{webhook_id}/replay"): {"from": "beginning"},
 }
 # Parameters and members that name something -> the path to it. None: it names nothing that
 # can be looked up, or a test of its own says what becomes of it.
@@ -107,6 +118,7 @@ NAMING: dict[str, str | None] = {
     "correlation_id": None,  # looked up by nobody
     "source_id": None,  # of its source; unique within the tenant
     "external_id": None,  # the operator's
+    "fresh_ids": None,  # a yes or no
 }
 NAMES_SOMETHING = re.compile(r"(.*_)?ids?|stream")
 # They wait for somebody who is not there in these tests: a worker, the next event.

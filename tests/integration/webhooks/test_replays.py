@@ -1,6 +1,8 @@
 """Replays: the past owed again, in pieces, each event once, whoever is lost in between."""
 
 import asyncio
+from collections import Counter
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from domain.errors import LimitReached
 from domain.log.entry import Context
 from domain.webhooks import commands
 from domain.webhooks.replay import Wanted
-from projections.webhooks import replays
+from projections.webhooks import past
 from tests.support import builders
 from tests.support.delivering import (
     ToldReceiver,
@@ -23,6 +25,7 @@ from tests.support.delivering import (
     working,
 )
 from tests.support.waiting import soon
+from workers.webhooks import replayer
 
 Hook = tuple[ToldReceiver, str]
 REPLAYS = "select state, handed_off, succeeded, dead, cursor from daybook.replays"
@@ -52,7 +55,7 @@ async def test_everything_is_sent_again_under_its_own_id(
     hook: Hook,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replays, "PIECE", 7)
+    monkeypatch.setattr(past, "MOST_FOUND", 7)
     receiver, url = hook
     webhook_id = await subscribe(log, tenant_id, url)
     async with working(database_url):
@@ -139,6 +142,84 @@ async def test_what_is_older_than_the_webhook_meets_what_is_newer(
     assert sorted(older) == list(range(1, 41))
     assert positions[:40] == older or set(positions[:40]) == set(older)
     assert len(set(positions)) == 60
+
+
+async def test_one_that_dies_between_two_pieces_leaves_the_rest_to_the_next(
+    database_url: str,
+    log: Log,
+    tenant_id: UUID,
+    hook: Hook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Again and again: each piece is committed, and its worker goes on no further."""
+    monkeypatch.setattr(past, "MOST_FOUND", 4)
+    webhook_id = await subscribe(log, tenant_id, hook[1])
+    await publish(log, tenant_id, 20)
+    async with working(database_url):
+        await soon(finished(database_url, 20))
+    await ask(log, tenant_id, webhook_id, to_position=21)
+
+    def die(name: str) -> None:
+        raise RuntimeError(name)
+
+    with monkeypatch.context() as armed:
+        armed.setattr(replayer, "failpoint", die)
+        for _ in range(3):
+            async with working(database_url) as worker:
+                await asyncio.wait([worker])
+                assert str(worker.exception()) == "replays.owed"
+    [row] = await rows(database_url, REPLAYS)
+    assert (row.handed_off, row.cursor) == (12, 13)
+    async with working(database_url):
+        await soon(lambda: rows(database_url, ENDED))
+
+    [row] = await rows(database_url, REPLAYS)
+    assert tuple(row) == ("completed", 20, 20, 0, 21)
+    again = await rows(
+        database_url, "select position from daybook.results where replay = 1 order by 1"
+    )
+    assert [row.position for row in again] == list(range(2, 22))
+
+
+async def test_several_at_once_each_its_own(
+    database_url: str,
+    log: Log,
+    tenant_id: UUID,
+    hook: Hook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(past, "MOST_FOUND", 5)
+    receiver, url = hook
+    webhook_id = await subscribe(log, tenant_id, url)
+    async with working(database_url):
+        await publish(log, tenant_id, 30)
+        await soon(finished(database_url, 30))
+        asked = [
+            await ask(log, tenant_id, webhook_id, from_position=n, to_position=31)
+            for n in (2, 12, 22)
+        ]
+        await soon(finished(database_url, 30 + 30 + 20 + 10))
+        await soon(lambda: gone(database_url))
+
+    counts = Counter(a.get("daybook-replay") for a in receiver.arrivals)
+    wanted = zip(map(partial(ids.encode, "rpl"), asked), (30, 20, 10), strict=True)
+    assert counts == {None: 30} | dict(wanted)
+
+
+async def test_a_payload_filter_chooses_of_the_past_as_of_the_present(
+    database_url: str, log: Log, tenant_id: UUID, hook: Hook
+) -> None:
+    receiver, url = hook
+    for n in range(12):
+        await publish(log, tenant_id, 1, state=b'{"n":%d}' % n, stream=f"s/{n % 2}")
+    webhook_id = await subscribe(
+        log, tenant_id, url, streams=["s/0"], filter={"data.n": {"$gte": 5}}
+    )
+    async with working(database_url):
+        await ask(log, tenant_id, webhook_id, to_position=12)
+        await soon(lambda: rows(database_url, ENDED))
+
+    assert sorted(int(a["daybook-position"]) for a in receiver.arrivals) == [7, 9, 11]
 
 
 async def test_a_cancelled_replay_sends_nothing_more(
