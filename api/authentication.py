@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 
-from api.errors import ScopeMissing, Unauthenticated
+from api.errors import KeyMissing, ScopeMissing, Unauthenticated
 from api.operation import OPERATOR
 from domain import clock, ids
 from domain.errors import DomainError
@@ -212,7 +212,9 @@ class Authenticator:
 
 
 def _token(authorization: bytes | None) -> bytes:
-    scheme, _, token = (authorization or b"").partition(b" ")
+    if not authorization:
+        raise KeyMissing
+    scheme, _, token = authorization.partition(b" ")
     if scheme.lower() != b"bearer":
         raise Unauthenticated
     return token.strip()

@@ -90,6 +90,7 @@ def _added(scope: Any) -> list[tuple[bytes, bytes]]:
     # Each request is a task of its own: what it logs, in threads too, says which it was.
     structlog.contextvars.bind_contextvars(request_id=identity.decode())
     added = [*SECURITY, (b"x-request-id", identity)]
+    scope["state"]["added"] = added  # what comes to light on the way is put to it
     if scope["path"].startswith(_API):
         added.append(NO_STORE)
     if scope["scheme"] == "https":

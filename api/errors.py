@@ -44,6 +44,10 @@ class Unauthenticated(DomainError):
     code = "unauthenticated"
 
 
+class KeyMissing(Unauthenticated):
+    """Send a key as a Bearer token: there was none."""
+
+
 class ScopeMissing(DomainError):
     """The key lacks the scope for this."""
 
@@ -90,6 +94,16 @@ class IdempotencyMismatch(DomainError):
     """This `Idempotency-Key` was sent with another request."""
 
     code = "idempotency_mismatch"
+
+
+class RateLimited(DomainError):
+    """There were too many requests in this minute."""
+
+    code = "rate_limited"
+
+    def __init__(self, policy: str, limit: int, seconds_left: int) -> None:
+        self.seconds_left = max(1, seconds_left)
+        super().__init__(f"{policy}: {limit:,} a minute, and they are used up")
 
 
 class ReadModelBehind(DomainError):
@@ -182,6 +196,8 @@ def refused(request: Request[Any, Any, Any], error: DomainError) -> Answer:
         headers["Location"] = f"/api/v1/events/{error.event_id}"
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.seconds_left)
     if isinstance(error, IdempotencyRunning | Repeated):
         headers |= RETRY_AFTER
     if isinstance(error, UpgradeRequired):

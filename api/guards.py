@@ -10,10 +10,10 @@ from typing import Any, cast
 
 from litestar import Request
 
-from api import idempotency, operation, reading
+from api import idempotency, operation, quotas, reading
 from api.answers import Answer
 from api.authentication import Caller
-from api.errors import ScopeMissing, TenantSuspended
+from api.errors import KeyMissing, ScopeMissing, TenantSuspended, Unauthenticated
 from api.operation import NoParameters, Operation
 from api.request import ApiRequest
 from api.services import Services
@@ -23,7 +23,8 @@ from domain.errors import Fault, Invalid, NotFound
 async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
     """Find out who asks, and for whom; an answer, when the route is not to run (again).
 
-    Raises Unauthenticated, ScopeMissing, TenantSuspended, NotFound, Invalid, Unavailable.
+    Raises Unauthenticated, RateLimited, ScopeMissing, TenantSuspended, NotFound, Invalid,
+    Unavailable.
     """
     scope: Any = request.scope
     declared = operation.of(scope["route_handler"])
@@ -41,7 +42,9 @@ async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
         asks = services.authenticator.caller(headers.get(b"authorization"), named)
     else:
         asks = services.authenticator.by_ticket(sent)
-    caller = await admitted(services, asks, named, declared.scopes)
+    caller = await admitted(
+        services, scope, asks, named, declared.scopes, declared.policy
+    )
     if scope["query_string"] and declared.query is NoParameters:
         reading.parameters(scope["query_string"], NoParameters)
     scope["auth"] = caller
@@ -53,17 +56,38 @@ async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
 
 async def admitted(
     services: Services,
+    scope: Any,
     asks: Awaitable[Caller],
     named: bytes | None,
     scopes: Sequence[str],
+    policy: str = quotas.DEFAULT,
 ) -> Caller:
-    """Who asks, if they may do what takes one of these scopes; raises as above."""
-    caller = await asks
+    """Who asks, if they may do what takes one of these scopes, as often as this.
+
+    Raises as above. `scope` is the connection's: whose address it is, and what its answer
+    carries.
+    """
+    caller = await known(services, scope, asks)
+    await services.quotas.admit(scope, caller, policy)
     _check_scopes(caller, scopes)
     _check_tenant(caller, named, scopes)
     if caller.is_platform:
         await services.entrances.enter(caller)
     return caller
+
+
+async def known(services: Services, scope: Any, asks: Awaitable[Caller]) -> Caller:
+    """Who asks. Raises Unauthenticated, RateLimited, Unavailable.
+
+    A key that is none is counted for the address; who sends no key has not tried one.
+    """
+    try:
+        return await asks
+    except KeyMissing:
+        raise
+    except Unauthenticated:
+        await services.quotas.admit_attempt(scope)
+        raise
 
 
 def _check_scopes(caller: Caller, scopes: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ has counted is shown even while the database is away.
 
 from litestar import get
 
+from api import guards
 from api.answers import Answer
 from api.errors import ScopeMissing
 from api.operation import OPERATOR, public
@@ -19,7 +20,11 @@ from projections import figures, health, telemetry
 async def get_metrics(request: ApiRequest) -> Answer:
     """What this process counted, and how far projections are."""
     authorization = dict(request.scope["headers"]).get(b"authorization")
-    caller = await request.services.authenticator.caller(authorization)
+    caller = await guards.known(
+        request.services,
+        request.scope,
+        request.services.authenticator.caller(authorization),
+    )
     if not caller.is_operator:
         raise ScopeMissing(f"it takes a key with {OPERATOR}")
     found: telemetry.Families = []

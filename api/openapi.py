@@ -58,7 +58,7 @@ _TICKET = {
     "description": "From `POST /api/v1/tickets`; once, within 30 s.",
 }
 # What any call may be answered, and what calls with a body or an id may be.
-_ALWAYS = (401, 403, 422, 500, 503)
+_ALWAYS = (401, 403, 422, 429, 500, 503)
 _WITH_BODY = (400, 413, 415)
 
 
@@ -275,7 +275,7 @@ def _error(status: int) -> dict[str, Any]:
         "description": " or ".join(f"`{code}`" for code in codes),
         "content": {MEDIA_TYPE: {"schema": _reference(Problem)}},
     }
-    if status == 503:
+    if status in (429, 503):
         about = {"description": "seconds", "schema": {"type": "integer"}}
         answer["headers"] = {"Retry-After": about}
     return answer

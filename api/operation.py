@@ -37,6 +37,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     answers: Answers
     media_type: str
+    policy: str  # the rate limit that it counts for
 
     @property
     def takes_ticket(self) -> bool:
@@ -54,11 +55,13 @@ def operation(
     query: type[Struct] = NoParameters,
     headers: Mapping[str, str] | None = None,
     media_type: str = JSON,
+    policy: str = "default",
 ) -> dict[str, Any]:
     """Arguments for Litestar's route decorators; no scopes: any valid key.
 
     `bodies`: by media type, where it is not one JSON `body`. `headers`: those of its own,
-    with what they mean. `media_type` is that of the answers.
+    with what they mean. `media_type` is that of the answers. `policy`: the rate limit that
+    it counts for.
     """
     declared = Operation(
         summary=summary,
@@ -70,6 +73,7 @@ def operation(
         headers=headers or {},
         answers=answers,
         media_type=media_type,
+        policy=policy,
     )
     return _arguments(declared)
 
@@ -86,6 +90,7 @@ def public() -> dict[str, Any]:
         headers={},
         answers={},
         media_type=JSON,
+        policy="",
     )
     return _arguments(declared)
 

@@ -160,6 +160,12 @@ PROBLEMS: dict[str, Problem] = {
         "This is a WebSocket",
         "Open it as one, with `Upgrade: websocket`; browsers do with `new WebSocket(...)`.",
     ),
+    "rate_limited": Problem(
+        429,
+        "Too many requests in this minute",
+        "Wait for `Retry-After` seconds. `RateLimit-Policy` says how many there may be, "
+        "and `RateLimit` how many are left and for how many seconds.",
+    ),
     "busy": Problem(
         429,
         "There is too much of it at once",

@@ -13,6 +13,7 @@ from api.entrances import Entrances
 from api.log import listing
 from api.log.audience import Audience
 from api.pagination import Cursors
+from api.quotas import Quotas
 from api.settings import ApiSettings
 from domain.application import Log
 from domain.log.entry import Appended, Entry
@@ -22,6 +23,7 @@ from projections.log.live import Tail
 from projections.log.recorder import LogFactory, environment
 from projections.log.request_queue import Request
 from projections.postgres import Database, Link
+from projections.rates import Rates
 from projections.vault import Vault
 
 # With one each for the appender, its notifier, the recorder, the tail and claims: 8.
@@ -48,6 +50,7 @@ class Services:
     entrances: Entrances
     audience: Audience
     claims: Claims
+    quotas: Quotas
     catalogue: Catalogue
     # Counting what a replay would owe reads as much of the log as the replay does: one at
     # a time, so that publishers have the other connections.
@@ -109,6 +112,7 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
             entrances=Entrances(log),
             audience=audience,
             claims=Claims(edge),
+            quotas=Quotas(Rates(edge), settings),
             catalogue=Catalogue(database),
             counting=asyncio.Semaphore(1),
         )

@@ -33,6 +33,26 @@ class ApiSettings(DatabaseSettings, frozen=True, kw_only=True):
     port: Annotated[
         int, Meta(ge=0, le=65535, description="the port to listen on; 0 is any")
     ] = 8484
+    limit_default: Annotated[
+        int, Meta(ge=1, description="requests a minute, a key; tenants may differ")
+    ] = 600
+    limit_publish: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="requests to publish a minute, a tenant; tenants may differ. "
+            "None in development",
+        ),
+    ] = 60_000
+    limit_auth: Annotated[
+        int, Meta(ge=1, description="keys that are none, a minute, an address")
+    ] = 10
+    limit_test: Annotated[
+        int, Meta(ge=1, description="test deliveries a minute, a webhook")
+    ] = 5
+    limit_retry: Annotated[
+        int, Meta(ge=1, description="retries by hand a minute, a webhook")
+    ] = 10
     memory_limit_mb: Annotated[
         int,
         Meta(

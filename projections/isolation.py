@@ -26,6 +26,7 @@ PLATFORM_TABLES = {
     "checkpoints",  # how far projections have come
     "log_incarnation",  # which log this is
     "owners",  # which workers live
+    "rate_windows",  # how much has been asked for of what
     "rebuilds",  # of projections, asked for and done
     "tracking",  # how far the library's own readers have come
 }
@@ -56,6 +57,7 @@ DEFINERS = {
     "make_partitions": "daybook_owner",
     "poke_tenant": "daybook_worker",
     "posted_through": "daybook_operator",
+    "take_quotas": "daybook_owner",
     "redeem_ticket": "daybook_operator",
 }
 # What is looked for, and what is wrong when something is found.

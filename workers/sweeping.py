@@ -5,14 +5,17 @@ from typing import LiteralString
 
 import structlog
 
-from projections import postgres
+from projections import postgres, rates
 from projections.log import claims
 from projections.postgres import Link
 
 STEP = 1000  # rows in one statement: some milliseconds, as others share the connection
 PAUSE_SECONDS = 60.0
 # Each deletes at most `most` rows and says how many `gone` are.
-STATEMENTS: tuple[LiteralString, ...] = (claims.QUERIES["forget_keys"],)
+STATEMENTS: tuple[LiteralString, ...] = (
+    claims.QUERIES["forget_keys"],
+    rates.QUERIES["forget_windows"],
+)
 
 log = structlog.get_logger("daybook.sweeping")
 

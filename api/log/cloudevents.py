@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from litestar import post
 
-from api import answers, limits
+from api import answers, limits, quotas
 from api.answers import Answer
 from api.errors import WrongMediaType
 from api.log import appending, incoming, publishing
@@ -42,6 +42,7 @@ _HEADERS = {
             "application/json": CloudEventData,
         },
         headers=_HEADERS,
+        policy=quotas.PUBLISH,
         answers={202: (Published, PublishedBatch), 200: Published},
     ),
 )

@@ -3,7 +3,7 @@
 from litestar import get, post
 from litestar.params import FromPath
 
-from api import answers, consistency, filters, limits
+from api import answers, consistency, filters, limits, quotas
 from api.answers import Answer
 from api.log import appending, listing, publishing
 from api.log.schemas import (
@@ -35,6 +35,7 @@ MOST_DELIVERIES = 100
         scopes=["events:write"],
         body=PublishEvent,
         headers=appending.HEADERS,
+        policy=quotas.PUBLISH,
         answers={202: Published, 200: Published},
     ),
 )
@@ -54,6 +55,7 @@ async def publish_event(request: ApiRequest) -> Answer:
         scopes=["events:write"],
         body=PublishBatch,
         headers=appending.HEADERS,
+        policy=quotas.PUBLISH,
         answers={202: PublishedBatch},
     ),
 )

@@ -70,7 +70,7 @@ async def _follow(socket: Socket) -> None:
     wanted = _wanted(start)
     named = dict(socket.scope["headers"]).get(b"daybook-tenant")
     asks = services.authenticator.by_token(start.token, named)
-    caller = await guards.admitted(services, asks, named, [SCOPE])
+    caller = await guards.admitted(services, socket.scope, asks, named, [SCOPE])
     stopping = socket.scope["state"].get("stopping")
     async with (
         services.audience.seat(caller, wanted, start.after, stopping) as seat,

@@ -6,11 +6,13 @@ from api import answers, limits, shapes
 from api.answers import Answer
 from api.authentication import Caller
 from api.operation import operation
+from api.quotas import Quotas
 from api.request import ApiRequest
 from api.tenancy import shown
 from api.tenancy.schemas import Kind, Limits, Me
 from domain import ids
 from domain.tenancy.api_key import PLATFORM
+from domain.tenancy.settings import RATES
 from projections.tenancy import views
 
 
@@ -34,7 +36,7 @@ async def get_me(request: ApiRequest) -> Answer:
         scopes=sorted(caller.scopes),
         expires_at=shapes.time_or_none(caller.expires_at),
         tenant=shown.tenant(tenant) if tenant else None,
-        limits=_limits(caller),
+        limits=_limits(caller, request.services.quotas),
     )
     return answers.json(me)
 
@@ -45,7 +47,7 @@ def _kind(caller: Caller) -> Kind:
     return "platform" if caller.is_platform else "key"
 
 
-def _limits(caller: Caller) -> Limits:
+def _limits(caller: Caller, quotas: Quotas) -> Limits:
     own = caller.settings.limits
     return Limits(
         event_bytes=limits.EVENT_BYTES,
@@ -53,6 +55,7 @@ def _limits(caller: Caller) -> Limits:
         batch_bytes=limits.BATCH_BYTES,
         body_bytes=limits.BODY_BYTES,
         webhooks=limits.WEBHOOKS if own.webhooks is None else own.webhooks,
+        **{rate: quotas.limit(rate, caller) for rate in RATES},
     )
 
 

@@ -23,6 +23,10 @@ class LimitChanges(Struct, forbid_unknown_fields=True):
     """The limits to replace; null goes back to what every tenant may have."""
 
     webhooks: int | UnsetType | None = UNSET
+    default: int | UnsetType | None = UNSET
+    publish: int | UnsetType | None = UNSET
+    test: int | UnsetType | None = UNSET
+    retry: int | UnsetType | None = UNSET
 
 
 class SettingsChanges(Struct, forbid_unknown_fields=True):
@@ -65,9 +69,16 @@ class SuspendTenant(Struct, forbid_unknown_fields=True):
 
 
 class TenantLimits(Struct):
-    """Limits of this tenant's own; null is what every tenant may have."""
+    """Limits of this tenant's own; null is what every tenant may have.
+
+    All but `webhooks` are requests a minute.
+    """
 
     webhooks: int | None
+    default: int | None
+    publish: int | None
+    test: int | None
+    retry: int | None
 
 
 class TenantSettings(Struct):
@@ -180,14 +191,24 @@ class OneKeyQuery(Struct, forbid_unknown_fields=True):
     ] = None
 
 
-class Limits(Struct):
-    """How much of everything there may be."""
+_Rate = Annotated[int | None, Meta(description="requests a minute; null: no limit")]
+
+
+class Limits(Struct, kw_only=True):
+    """How much of everything there may be.
+
+    `default` is this key's, `publish` its tenant's, `test` and `retry` each webhook's.
+    """
 
     event_bytes: int
     batch_events: int
     batch_bytes: int
     body_bytes: int
     webhooks: int
+    default: _Rate
+    publish: _Rate
+    test: _Rate
+    retry: _Rate
 
 
 class Me(Struct):

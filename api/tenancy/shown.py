@@ -6,7 +6,10 @@ from api import shapes
 from api.tenancy.schemas import Key, Suspended, Tenant, TenantLimits, TenantSettings
 from domain import ids
 from domain.tenancy.api_key import PLATFORM
+from domain.tenancy.settings import RATES
 from projections.tenancy import views
+
+_LIMITS = ("webhooks", *RATES)
 
 
 def tenant(row: views.Tenant) -> Tenant:
@@ -23,7 +26,7 @@ def tenant(row: views.Tenant) -> Tenant:
         settings=TenantSettings(
             strict_types=row.strict_types,
             retention_days=row.retention_days,
-            limits=TenantLimits(webhooks=row.limits.get("webhooks")),
+            limits=TenantLimits(**{n: row.limits.get(n) for n in _LIMITS}),
         ),
         created_at=shapes.time(row.created_at),
         updated_at=shapes.time(row.updated_at),

@@ -5,7 +5,15 @@ from uuid import UUID
 from litestar import get, post
 from litestar.params import FromPath
 
-from api import answers, commands, consistency, filters, idempotency, shapes
+from api import (
+    answers,
+    commands,
+    consistency,
+    filters,
+    idempotency,
+    quotas,
+    shapes,
+)
 from api.answers import Answer
 from api.operation import operation
 from api.pagination import Page, Paging
@@ -116,6 +124,9 @@ async def retry_delivery(request: ApiRequest, delivery_id: FromPath[str]) -> Ans
     """One attempt, from any state but `sending`. The webhook must be enabled."""
     await request.read_if_any(Nothing)
     tenant_id, key = request.caller.tenant_id, _parse(delivery_id)
+    await request.services.quotas.admit_within(
+        request.scope, request.caller, quotas.RETRY, key.number
+    )
 
     async def attempt() -> Answer:
         async with request.services.database.tenant(tenant_id) as connection:

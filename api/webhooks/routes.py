@@ -4,7 +4,7 @@ import msgspec
 from litestar import delete, get, patch, post, put
 from litestar.params import FromPath
 
-from api import answers, commands, shapes
+from api import answers, commands, quotas, shapes
 from api.answers import Answer
 from api.operation import operation
 from api.pagination import PageQuery
@@ -195,6 +195,9 @@ async def test_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer
     sent = await request.read_if_any(SendTest)
     trial.check(sent)
     webhook = await changes.found(request, shapes.parse("wh", webhook_id))
+    await request.services.quotas.admit_within(
+        request.scope, request.caller, quotas.TEST, webhook.webhook_id
+    )
     outcome = await trial.send(request, webhook, sent)
     status = 200 if isinstance(outcome, Attempt) else 202
     return answers.json(outcome, status=status)

@@ -10,12 +10,24 @@ from domain.errors import Fault
 
 MOST_RETENTION_DAYS = 36_500
 MOST_WEBHOOKS = 10_000  # that a tenant may be given; its lanes are looked at one by one
+MOST_REQUESTS = 100_000_000  # a minute: as good as no limit
+RATES = ("default", "publish", "test", "retry")
 
 
-class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much of what a tenant may have; None is what every tenant may."""
+class Limits(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """How much of what a tenant may have; None is what every tenant may.
+
+    The others are requests a minute: of a key, to publish, and for each webhook to test it
+    and to retry its deliveries.
+    """
 
     webhooks: int | None = None
+    default: int | None = None
+    publish: int | None = None
+    test: int | None = None
+    retry: int | None = None
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +61,13 @@ def check(settings: Settings) -> list[Fault]:
     return [
         *_check("retention_days", settings.retention_days, 1, MOST_RETENTION_DAYS),
         *_check("limits/webhooks", settings.limits.webhooks, 0, MOST_WEBHOOKS),
+        *(
+            fault
+            for rate in RATES
+            for fault in _check(
+                f"limits/{rate}", getattr(settings.limits, rate), 1, MOST_REQUESTS
+            )
+        ),
     ]
 
 

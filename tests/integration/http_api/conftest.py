@@ -95,6 +95,9 @@ def server(server_url: str, template: str) -> Iterator[Server]:
             database_url=database_url,
             secret_keys=generate_keys(),
             operator_key=OPERATOR_KEY,
+            # All tests come from one address and share the operator's key.
+            limit_default=1_000_000,
+            limit_auth=1_000_000,
         )
         with running(settings) as url:
             yield Server(url, database_url)

@@ -1,15 +1,17 @@
 """Tenants as the operator runs them: settings, suspension, what it does to their keys."""
 
+from typing import Any
+
 import httpx
 import pytest
 
 from tests.integration.http_api.conftest import Account
 
 TENANTS = "/api/v1/tenants"
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "strict_types": False,
     "retention_days": None,
-    "limits": {"webhooks": None},
+    "limits": dict.fromkeys(("webhooks", "default", "publish", "test", "retry")),
 }
 
 
@@ -27,7 +29,7 @@ def test_settings(operator: httpx.Client, account: Account) -> None:
     assert changed.json()["settings"] == {
         "strict_types": False,
         "retention_days": 30,
-        "limits": {"webhooks": 1},
+        "limits": DEFAULTS["limits"] | {"webhooks": 1},
     }
     same = operator.patch(path(account), json=changed.json())
     assert same.json() == changed.json()
@@ -37,7 +39,8 @@ def test_settings(operator: httpx.Client, account: Account) -> None:
 def test_a_tenant_begins_with_settings(operator: httpx.Client) -> None:
     body = {"name": "a", "settings": {"limits": {"webhooks": 7}}}
     made = operator.post(TENANTS, json=body)
-    assert made.json()["settings"] == DEFAULTS | body["settings"]
+    limits = DEFAULTS["limits"] | {"webhooks": 7}
+    assert made.json()["settings"] == DEFAULTS | {"limits": limits}
     assert operator.get(made.headers["Location"]).json() == made.json()
 
 
