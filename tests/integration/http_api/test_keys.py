@@ -8,8 +8,17 @@ from typing import Any
 import httpx
 import pytest
 
+from api.authentication import KEPT_SECONDS
+from api.settings import ApiSettings
 from domain.tenancy import api_key
-from tests.integration.http_api.conftest import Account, Server
+from projections.vault import generate_keys
+from tests.integration.http_api.conftest import (
+    OPERATOR_KEY,
+    Account,
+    Server,
+    running,
+)
+from tests.support.waiting import eventually
 
 KEYS = "/api/v1/keys"
 ABSENT = "key_00000000000000000000000000"
@@ -140,6 +149,49 @@ def test_one_that_has_expired_needs_another_end(account: Account) -> None:
     assert error["pointer"] == "#/expires_at"
     fresh = account.client.post(path, json={"expires_at": None}).json()
     assert status(account.server, fresh["key"]) == 200
+
+
+# In another process.
+
+
+@pytest.fixture
+def twin(server: Server) -> Iterator[Server]:
+    """Another process of the API, on the same database."""
+    settings = ApiSettings(
+        database_url=server.database_url,
+        secret_keys=generate_keys(),
+        operator_key=OPERATOR_KEY,
+    )
+    with running(settings) as url:
+        yield Server(url, server.database_url)
+
+
+def test_what_ends_here_ends_there_within_a_second(
+    account: Account, operator: httpx.Client, twin: Server
+) -> None:
+    made = a_key(account.client)
+    assert status(twin, made["key"]) == status(twin, account.key) == 200
+    account.client.delete(f"{KEYS}/{made['id']}")
+    operator.post(f"/api/v1/tenants/{account.tenant_id}/suspend")
+    ended = time.monotonic()
+    eventually(lambda: status(twin, made["key"]) == 401)
+    eventually(lambda: status(twin, account.key) == 403)
+    assert time.monotonic() - ended < KEPT_SECONDS + 2  # for a busy machine
+
+
+def test_its_use_is_written_once_a_minute_by_all_of_them(
+    account: Account, twin: Server
+) -> None:
+    def used() -> Any:
+        return next(iter(account.get(KEYS)["data"]))["last_used_at"]
+
+    first = eventually(used)
+    assert status(twin, account.key) == 200
+    # The twin notes uses in their order: once this one's is there, so would that one's be.
+    made = a_key(account.client)
+    assert status(twin, made["key"]) == 200
+    eventually(lambda: account.get(KEYS)["data"][1]["last_used_at"])
+    assert used() == first
 
 
 # For the tenant that a request names.
