@@ -17,7 +17,10 @@ from tests.support.source import ROOT
 from workers import cli
 
 # What a reader's machine has.
-TOOLS = {"cd", "curl", "docker", "eval", "export", "git", "jq", "kill", "pip", "psql"}
+TOOLS = {
+    "cd", "curl", "date", "docker", "eval", "export", "git", "jq", "kill", "od", "openssl",
+    "pip", "printf", "psql", "tr",
+}  # fmt: skip
 # start.py's own words, and where it finds what they name. The rest goes to `daybook`.
 START = {"test": None, "bench": ROOT / "benchmarks", "soak": ROOT / "tests" / "soak"}
 

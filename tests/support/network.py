@@ -92,3 +92,10 @@ class Network:
                 end.shutdown(socket.SHUT_RDWR)
         # Each end is closed by the pump that read from it.
         source.close()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
