@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, cast
 
 from litestar import Request
+from litestar.routes import HTTPRoute
 
 from api import idempotency, operation, quotas, reading
 from api.answers import Answer
@@ -30,7 +31,7 @@ async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
     declared = operation.of(scope["route_handler"])
     if declared is None:
         if scope["method"] == "OPTIONS":
-            return None  # Litestar's own: it lists the methods and nothing else
+            return _methods(request)
         raise ScopeMissing("nobody may do this")
     if declared.is_public:
         return None
@@ -52,6 +53,20 @@ async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
         ours = cast(ApiRequest, request)
         return await idempotency.answered(ours, headers[b"idempotency-key"])
     return None
+
+
+def _methods(request: Request[Any, Any, Any]) -> Answer:
+    """The methods of a path. Litestar's own answer knows those of one handler only."""
+    scope: Any = request.scope
+    [methods] = (
+        set(route.methods)
+        for route in request.app.routes
+        if isinstance(route, HTTPRoute) and route.path_format == scope["path_template"]
+    )
+    if "GET" in methods:
+        methods.add("HEAD")
+    allow = {"Allow": ", ".join(sorted(methods))}
+    return Answer(b"", status=204, media_type=None, headers=allow)
 
 
 async def admitted(

@@ -6,6 +6,7 @@ know: here a body and a query string are what the contract says, or refused.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
@@ -168,7 +169,8 @@ def _convert(
         return [Fault(name, "invalid", "expected true or false", parameter=True)]
     try:
         given: Any = list(texts) if is_list else texts[0]
-        value = msgspec.convert(given, kind, strict=False)
+        # Read loosely, "0.5" would be a time in 1970.
+        value = msgspec.convert(given, kind, strict=datetime in kinds)
     except msgspec.ValidationError as error:
         return [Fault(name, "invalid", _detail(error), parameter=True)]
     if value is None:

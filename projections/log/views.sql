@@ -1,6 +1,6 @@
 -- name: is_posted
 -- Whether a projection has come as far as this event; one that is still to come is not.
-select exists (
+select %(position)s = 0 or exists (
     select from events
     where tenant_id = %(tenant_id)s and position = %(position)s
         and log_position <= posted_through(%(projection)s)) as is_posted

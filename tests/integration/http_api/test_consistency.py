@@ -33,6 +33,7 @@ def behind(account: Account, path: str, at_least: int) -> bool:
 def test_reads_say_when_they_are_behind(
     account: Account, hand_off: Callable[[], None], server: Server, impatient: None
 ) -> None:
+    assert not behind(account, STREAMS, 0)
     webhook = account.webhook()
     hand_off()
     event = account.publish()

@@ -116,3 +116,20 @@ def test_ours_are_the_only_servers_words(stranger: httpx.Client) -> None:
     """A path is shown back as JSON, never as HTML."""
     answer: Any = stranger.get("/<script>alert(1)</script>")
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/api/v1/events", "GET, HEAD, OPTIONS, POST"),
+        ("/api/v1/webhook-events/a", "GET, HEAD, OPTIONS, PUT"),
+        ("/api/v1/cloudevents", "OPTIONS, POST"),
+    ],
+)
+def test_options_are_all_methods_of_the_path(
+    stranger: httpx.Client, path: str, methods: str
+) -> None:
+    response = stranger.options(path)
+    assert (response.status_code, response.headers["Allow"]) == (204, methods)
+    refused = stranger.request("TRACE", path)
+    assert set(refused.headers["Allow"].split(", ")) == set(methods.split(", "))

@@ -185,6 +185,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "limit float": ({"limit": "1.5"}, "limit", "invalid"),
     "limit exponent": ({"limit": "1e2"}, "limit", "invalid"),
     "after null": ({"after": "null"}, "after", "invalid"),
+    "since a number": ({"since": "0.5"}, "since", "invalid"),
     "since null": ({"since": "null"}, "since", "invalid"),
     "limit twice": ({"limit": [1, 2]}, "limit", "invalid"),
     "limit empty": ({"limit": ""}, "limit", "invalid"),
