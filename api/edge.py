@@ -67,11 +67,12 @@ class Edge:
             # The server keeps the scope it gave us, and with it the true method.
             scope = scope.copy()
             scope["method"] = HttpMethod.GET.value
-        self._observer.begun()
+        span = self._observer.begun(scope)
         try:
             await self._app(scope, receive, send_complete)
         finally:
-            self._observer.ended(scope, status, answered - came, perf_counter() - came)
+            took = perf_counter() - came
+            self._observer.ended(scope, status, answered - came, took, span)
 
 
 def request_id(scope: Scope) -> str:

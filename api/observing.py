@@ -12,8 +12,11 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from domain import ids
+from domain import ids, traces
+from domain.traces import Trace
+from projections import tracing
 from projections.telemetry import REGISTRY
+from projections.tracing import Served
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "none"  # the route of a path that leads nowhere
@@ -51,12 +54,20 @@ class Observer:
         # as long as the line itself.
         self._log = structlog.get_logger("daybook.requests").bind()
 
-    def begun(self) -> None:
-        """A request has come."""
+    def begun(self, scope: Any) -> Served | None:
+        """A request has come; its span, where spans are made."""
         _IN_FLIGHT.inc()
+        if not tracing.is_on() or scope["path"].startswith(_WATCHING):
+            return None
+        return Served(trace(scope))
 
     def ended(
-        self, scope: Any, status: int | None, answered_seconds: float, seconds: float
+        self,
+        scope: Any,
+        status: int | None,
+        answered_seconds: float,
+        seconds: float,
+        span: Served | None,
     ) -> None:
         """It is over; `answered_seconds` is until its answer began."""
         _IN_FLIGHT.dec()
@@ -65,6 +76,8 @@ class Observer:
         _counter(method, route, str(status or CUT_OFF)).inc()
         if status is not None:
             _histogram(method, route).observe(answered_seconds)
+        if span is not None:
+            span.end(method, route, status)
         self._writer(route, status)(
             "request",
             method=method,
@@ -82,6 +95,12 @@ class Observer:
         elif route.startswith(_WATCHING):
             write = self._log.debug
         return write
+
+
+def trace(scope: Any) -> Trace | None:
+    """What the request's `traceparent` names; what cannot be read is as if not sent."""
+    named = [value for name, value in scope["headers"] if name == b"traceparent"]
+    return traces.parse(named[0]) if len(named) == 1 else None
 
 
 def _whose(caller: Any) -> dict[str, str]:

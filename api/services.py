@@ -17,6 +17,7 @@ from api.quotas import Quotas
 from api.settings import ApiSettings
 from domain.application import Log
 from domain.log.entry import Appended, Entry
+from projections import tracing
 from projections.log import views
 from projections.log.claims import Claims
 from projections.log.live import Tail
@@ -68,7 +69,10 @@ class Services:
             claim.is_kept = True
             return claim.done
         appender = cast(LogFactory, self.log.factory).appender
-        receipts = await appender.append(Request(entries, claim=claim, checked=checked))
+        with tracing.span("append", entries=len(entries)):
+            receipts = await appender.append(
+                Request(entries, claim=claim, checked=checked)
+            )
         if claim is not None:  # the answer can be made from the receipts at any time
             claim.is_kept = True
         return receipts

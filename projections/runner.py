@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 import structlog
 
-from projections import poison, postgres, telemetry, waiting
+from projections import poison, postgres, telemetry, tracing, waiting
 from projections.failpoint import failpoint
 from projections.postgres import Connection
 from projections.projection import Batch, NeedsNewerCode, Projection
@@ -125,7 +125,9 @@ class Runner:
             )
             failpoint("projection.advanced")
         failpoint("projection.committed")
-        telemetry.batch_applied(name["name"], batch.size, time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        telemetry.batch_applied(name["name"], batch.size, seconds)
+        tracing.past("batch", seconds, projection=name["name"], events=batch.size)
         self._widen()
         self._projection.applied(batch)
         return True

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
+from api import observing
 from api.log import declared
 from api.request import ApiRequest
-from domain import traces
 from domain.errors import Fault, Invalid, Outdated
 from domain.log.entry import Appended, Entry
+from projections import tracing
 from projections.log import views
 
 HEADERS = {
@@ -50,11 +51,8 @@ async def append(
 
 def _traced(request: ApiRequest, entries: Sequence[Entry]) -> Sequence[Entry]:
     """With the trace of the request, those that have none of their own."""
-    named = [
-        value for name, value in request.scope["headers"] if name == b"traceparent"
-    ]
-    found = traces.parse(named[0]) if len(named) == 1 else None
-    if found is None:  # whoever does not understand one begins anew, says the standard
+    found = tracing.current() or observing.trace(request.scope)
+    if found is None:
         return entries
     packed = found.packed()
     return [

@@ -25,7 +25,7 @@ from psycopg.rows import namedtuple_row
 
 from domain.errors import OutcomeUnknown, Unavailable
 from domain.log.entry import Statement
-from projections import postgres, telemetry
+from projections import postgres, telemetry, tracing
 from projections.failpoint import failpoint
 from projections.log import calls
 from projections.log.request_queue import QUEUE_SECONDS, Answer, Request, RequestQueue
@@ -107,7 +107,9 @@ class Appender:
                 self._disconnect()
                 outcomes = _turned_away(group, "unknown")
             _answer(group, outcomes or _turned_away(group, "unavailable"))
-            telemetry.group_answered(time.monotonic() - _oldest(group))
+            seconds = time.monotonic() - _oldest(group)
+            telemetry.group_answered(seconds)
+            tracing.past("group", seconds, requests=len(group))
             if len(group) > 1:
                 time.sleep(GATHER_SECONDS)
         self._disconnect()

@@ -24,6 +24,7 @@ ALLOWED = {
         "cryptography",
         "eventsourcing",
         "msgspec",
+        "opentelemetry",
         "prometheus_client",
         "psycopg",
         "psycopg_pool",
@@ -39,6 +40,7 @@ ALLOWED = {
         "httpcore",  # with httpx: the second sender's connections
         "httpx",
         "msgspec",
+        "opentelemetry",
         "psycopg",
         "rich",
         "structlog",

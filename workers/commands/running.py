@@ -16,7 +16,7 @@ from rich.table import Table
 from migrations import runner
 from projections import settings, startup
 from projections.settings import DatabaseSettings
-from workers import doctor, embedded, logs, serve
+from workers import doctor, embedded, logs, serve, spans
 from workers.dev import files
 from workers.dev.screen import Screen
 from workers.dev.session import Session
@@ -42,7 +42,7 @@ def dev(port: int, data_dir: Path | None, no_demo: bool, reset: bool) -> None:
     if reset:
         embedded.remove(folder / "postgres")
         (folder / "keys.json").unlink(missing_ok=True)
-    with logs.writing(_log_settings("warning")):
+    with logs.writing(_log_settings("warning")), spans.exporting("daybook"):
         run(Session(folder, port, demo=not no_demo, screen=Screen()).run())
 
 
@@ -51,7 +51,7 @@ def dev(port: int, data_dir: Path | None, no_demo: bool, reset: bool) -> None:
 @click.option("--port", default=8484, show_default=True, envvar="DAYBOOK_PORT")
 def serve_command(host: str, port: int) -> None:
     """The HTTP API; settings come from DAYBOOK_* variables."""
-    with logs.writing(_log_settings()):
+    with logs.writing(_log_settings()), spans.exporting("daybook-api"):
         url = database_url()
         run(startup.wait_and_check(url, "daybook_app", "daybook_operator"))
         sock = serve.listen(host, port)
@@ -80,7 +80,7 @@ def work() -> None:
         async with _metrics(chosen):
             await Worker(chosen).run(stop)
 
-    with logs.writing(_log_settings()):
+    with logs.writing(_log_settings()), spans.exporting("daybook-worker"):
         run(work_until_told())
 
 
