@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 
 from api import docs, errors, guards, health, limits, metrics, openapi
+from api.consumers import routes as consumers
 from api.edge import Edge
 from api.log import cloudevents, sse, streams, websocket
 from api.log import routes as log
@@ -25,6 +26,7 @@ CONTEXTS = (
     sse,
     websocket,
     streams,
+    consumers,
     webhooks,
     deliveries,
     replays,

@@ -138,6 +138,12 @@ PROBLEMS: dict[str, Problem] = {
         "A pattern of event types is a type, or `prefix.*`, or `*`; one of streams is a "
         "stream, or a prefix that ends in `*`.",
     ),
+    "filter_invalid": Problem(
+        422,
+        "A payload filter is not valid",
+        "`errors` names each wrong place. A filter tests paths such as `data.minutes` with "
+        "operators such as `$gte`; it has at most 4 KiB, 5 levels and 50 tests.",
+    ),
     "url_refused": Problem(
         422,
         "The URL may not be called",

@@ -49,6 +49,7 @@ class Services:
     cursors: Cursors
     authenticator: Authenticator
     entrances: Entrances
+    tail: Tail
     audience: Audience
     claims: Claims
     quotas: Quotas
@@ -114,6 +115,7 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
             cursors=Cursors(settings.secret_keys),
             authenticator=authenticator,
             entrances=Entrances(log),
+            tail=tail,
             audience=audience,
             claims=Claims(edge),
             quotas=Quotas(Rates(edge), settings),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from eventsourcing.utils import register_topic
 
+from domain.consumers.consumer import Consumer
 from domain.model import Aggregate, AggregateEvent
 from domain.tenancy.api_key import ApiKey
 from domain.tenancy.tenant import Tenant
@@ -23,6 +24,7 @@ AGGREGATES: tuple[type[Aggregate], ...] = (
     Subscription,
     Replay,
     Deaths,
+    Consumer,
 )
 
 

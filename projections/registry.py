@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from projections.consumers import inline as consumers
 from projections.inline import Posts
 from projections.log.streams import Streams
 from projections.projection import Rebuildable
 from projections.tenancy import inline as tenancy
 from projections.webhooks import inline as webhooks
 
-INLINE: Posts = {**tenancy.POSTS, **webhooks.POSTS}
+INLINE: Posts = {**tenancy.POSTS, **webhooks.POSTS, **consumers.POSTS}
 # Run by every worker, and made anew from the log when somebody asks.
 REBUILDABLE: Sequence[Rebuildable] = (Streams(),)

@@ -24,7 +24,7 @@ MOST = 1000  # of a tenant, in this process
 TICK_SECONDS = 0.5
 CHECK_TICKS = 2  # every so many of them keys are asked for
 SCOPE = "events:read"
-GONE, STOPPING = "gone", "stopping"  # why a seat ends that is nobody's fault
+STOPPING = "stopping"  # why seats end that is nobody's fault
 
 
 class Audience:

@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+
+from litestar.types import Receive
 
 from api.authentication import Proof
 from domain.errors import Unavailable
@@ -16,6 +17,7 @@ T = TypeVar("T")
 
 PING_SECONDS = 15.0
 RETRY_SECONDS = 1.0
+GONE = "gone"  # why a seat ends whose client has left
 
 
 class Seat:
@@ -74,25 +76,43 @@ class Seat:
             else:
                 await self._wait()
 
-    @asynccontextmanager
-    async def attended(self, leaving: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-        """While the client is served; `leaving` notices when it goes.
-
-        Whoever was told to end and is still in here, as its client does not read, is
-        cancelled (`Audience`); that ends the serving and nothing else.
-        """
-        notices = asyncio.create_task(leaving)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if self.ended is None or self.task is None:
-                raise
-            self.task.uncancel()
-        finally:
-            notices.cancel()
+    def attended(self, leaving: Coroutine[Any, Any, None]) -> "Attended":
+        """While the client is served; `leaving` notices when it goes."""
+        return Attended(self, leaving)
 
     async def _wait(self) -> None:
         """Until there may be something to do; at once when there is."""
         if not (self.ended or self._is_ping_due or self._follower.is_behind):
             await self.listener.bell.wait()
         self.listener.bell.clear()
+
+
+class Attended:
+    """The time in which a seat's client is served.
+
+    Whoever was told to end and is still in here, as its client does not read, is cancelled
+    (`Audience`): that ends the serving and nothing else.
+    """
+
+    def __init__(self, seat: Seat, leaving: Coroutine[Any, Any, None]) -> None:
+        self._seat = seat
+        self._notices = asyncio.create_task(leaving)
+
+    async def __aenter__(self) -> None:
+        """Begin."""
+
+    async def __aexit__(self, kind: type[BaseException] | None, *about: object) -> bool:
+        """Notice nothing more; true when all there is to say of the error is that."""
+        self._notices.cancel()
+        task = self._seat.task
+        is_told = kind is asyncio.CancelledError and self._seat.ended is not None
+        if is_told and task is not None:
+            task.uncancel()
+        return is_told
+
+
+async def http_leaving(seat: Seat, receive: Receive) -> None:
+    """End the seat when the client of its request goes away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    seat.end(GONE)

@@ -13,9 +13,9 @@ from litestar import get
 from litestar.types import Receive, Scope, Send
 
 from api import edge, filters
-from api.log.audience import GONE, SCOPE
+from api.log.audience import SCOPE
 from api.log.schemas import Event, LiveQuery
-from api.log.seat import Seat
+from api.log.seat import Seat, http_leaving
 from api.operation import EVENT_STREAM, operation
 from api.request import ApiRequest
 from domain.errors import Fault, Invalid
@@ -81,7 +81,7 @@ class EventStream:
 async def _serve(seat: Seat, receive: Receive, send: Send) -> None:
     """Everything after the headers."""
     try:
-        async with seat.attended(_notice_leaving(seat, receive)):
+        async with seat.attended(http_leaving(seat, receive)):
             await _write(send, _ping(seat.at))
             async for chunk in seat.packs(_frames):
                 await _write(send, _ping(seat.at) if chunk is None else chunk)
@@ -89,12 +89,6 @@ async def _serve(seat: Seat, receive: Receive, send: Send) -> None:
             await _write(send, last, is_last=True)
     except Exception:
         log.exception("stream_failed")
-
-
-async def _notice_leaving(seat: Seat, receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    seat.end(GONE)
 
 
 async def _write(send: Send, body: bytes, *, is_last: bool = False) -> None:

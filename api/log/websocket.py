@@ -17,9 +17,9 @@ from litestar.exceptions import WebSocketDisconnect
 from api import errors, guards, reading
 from api.answers import Answer
 from api.errors import Unauthenticated, UpgradeRequired
-from api.log.audience import GONE, SCOPE, STOPPING
+from api.log.audience import SCOPE, STOPPING
 from api.log.schemas import Start
-from api.log.seat import Seat
+from api.log.seat import GONE, Seat
 from api.operation import public
 from api.problems import PROBLEMS
 from api.services import Services

@@ -27,6 +27,7 @@ SCOPES = (
     "events:write",
     "events:read",
     "types:write",
+    "consumers:write",
     "webhooks:read",
     "webhooks:write",
     "deliveries:retry",

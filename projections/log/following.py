@@ -8,8 +8,13 @@ No connection is held while a client takes what it was given.
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw, Struct
 
 from domain import patterns
+from domain.payload_path import Members
 from projections import rows
 from projections.log import live, views
 from projections.log.live import QUERIES, Listener, Tail
@@ -93,24 +98,74 @@ class Follower:
 
     async def _read(self) -> tuple[list[Shown], int]:
         """The same from the database, for who is further behind than the ring."""
-        last = min(self._listener.ring.head, self.at + SCAN)
-        tenant_id = self._listener.tenant_id
-        selection = Selection(self.at, last + 1, *self._wanted)
-        async with (
-            self._tail.catching_up,
-            self._tail.database.tenant(tenant_id) as connection,
-        ):
-            there = await views.positions(
-                connection, tenant_id, selection, limit=MOST_EVENTS, backwards=False
+        async with self._tail.catching_up:
+            return await read(
+                self._tail,
+                self._listener.tenant_id,
+                self._wanted,
+                self.at,
+                self._listener.ring.head,
+                limit=MOST_EVENTS,
+                most_bytes=MOST_BYTES,
             )
-            params = {
-                "tenant_id": tenant_id,
-                "positions": there,
-                "most_bytes": MOST_BYTES,
-            }
-            events = await rows.many(
-                connection, Event, QUERIES["events_at"], params, binary=True
-            )
-        if len(events) < len(there) or len(there) == MOST_EVENTS:
-            last = events[-1].position
-        return [live.show(event, self._tail.render) for event in events], last
+
+
+async def read(
+    tail: Tail,
+    tenant_id: UUID,
+    wanted: Wanted,
+    after: int,
+    last: int,
+    *,
+    limit: int,
+    most_bytes: int,
+) -> tuple[list[Shown], int]:
+    """Events after a position and up to another, as far as they fit; and up to where.
+
+    Raises Unavailable. Holds a connection for as long as the database works.
+    """
+    last = min(last, after + SCAN)
+    selection = Selection(after, last + 1, *wanted)
+    async with tail.database.tenant(tenant_id) as connection:
+        there = await views.positions(
+            connection, tenant_id, selection, limit=limit, backwards=False
+        )
+        params = {"tenant_id": tenant_id, "positions": there, "most_bytes": most_bytes}
+        events = await rows.many(
+            connection, Event, QUERIES["events_at"], params, binary=True
+        )
+    if len(events) < len(there) or len(there) == limit:
+        last = events[-1].position
+    return [live.show(event, tail.render) for event in events], last
+
+
+def members(event: Shown) -> Members:
+    """An event as payload filters see it."""
+    found = _MEMBERS.decode(event.json)
+    kind, identity = found.actor.type, found.actor.id
+    return Members(
+        type=event.type,
+        stream=event.stream,
+        subject=event.subject,
+        source=found.source,
+        actor=kind if identity is None else f"{kind}:{identity}",
+        data=bytes(found.data),
+        metadata=bytes(found.metadata),
+    )
+
+
+class _Actor(Struct):
+    type: str
+    id: str | None
+
+
+class _Rest(Struct):
+    """What filters may ask for of an event that is shown, beside what Shown has."""
+
+    source: str
+    actor: _Actor
+    data: Raw
+    metadata: Raw
+
+
+_MEMBERS = msgspec.json.Decoder(_Rest)

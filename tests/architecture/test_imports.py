@@ -75,7 +75,7 @@ IMPURE = {
     "urllib.request",
 }
 # Bounded contexts; `log` is everybody's.
-CONTEXTS = {"tenancy", "webhooks", "audit", "identity", "intake"}
+CONTEXTS = {"tenancy", "webhooks", "consumers", "audit", "identity", "intake"}
 # Who puts contexts of their own layer together.
 ASSEMBLERS = {
     "domain/application.py",

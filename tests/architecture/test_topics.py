@@ -19,6 +19,7 @@ AGGREGATES = {
     "daybook/webhook",
     "daybook/replay",
     "daybook/deaths",
+    "daybook/consumer",
 }
 
 EVENT_TYPE = [
@@ -48,6 +49,11 @@ EVENTS = {
     "daybook.webhook.enabled": ["resume"],
     "daybook.webhook.disabled": ["reason", "note"],
     "daybook.webhook.deleted": [],
+    "daybook.consumer.created": ["name", "settings", "start", "position"],
+    "daybook.consumer.recreated": ["settings", "start", "position"],
+    "daybook.consumer.updated": ["settings"],
+    "daybook.consumer.moved": ["to", "position"],
+    "daybook.consumer.deleted": [],
     "daybook.replay.requested": [
         "kind",
         "from_position",

@@ -178,6 +178,7 @@ ALL = [
     "webhooks:read",
     "webhooks:write",
     "deliveries:retry",
+    "consumers:write",
     "keys:admin",
 ]
 

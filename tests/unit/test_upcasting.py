@@ -21,6 +21,8 @@ from eventsourcing.utils import register_topic
 
 from domain import catalog, ids
 from domain.codec import DatedEvent, JSONTranscoder, LogMapper, UnknownTopic
+from domain.consumers import consumer
+from domain.consumers.consumer import Consumer
 from domain.model import Aggregate, AggregateEvent
 from domain.tenancy import api_key, settings, tenant
 from domain.tenancy.api_key import ApiKey
@@ -46,6 +48,7 @@ NAMES = {
     Subscription: subscription.originator_id(SOME_ID, SOME_ID),
     Replay: replay.originator_id(SOME_ID, SOME_ID, SOME_ID),
     Deaths: deaths.originator_id(SOME_ID, SOME_ID, 1),
+    Consumer: consumer.originator_id(SOME_ID, "erp"),
 }
 MAPPER = LogMapper(JSONTranscoder(), aggregates=catalog.AGGREGATE_OF)
 THEN = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -93,6 +96,8 @@ TENANT_SETTINGS = {
 WANTED = Wanted(
     from_position=3, to_position=9, event_types=["crane.*"], only_failed=True, count=4
 )
+PULLED = {"event_types": ["crane.*"], "streams": ["site/*"], "filter": None}
+PULLED_NEXT = PULLED | {"streams": ["*"], "filter": {"data.passed": False}}
 LOOKED_AT_CLOSELY = Declaration(
     description="Looked at closely.", example={"passed": True}, deprecated=True
 )
@@ -159,6 +164,19 @@ LIVES: dict[type[Aggregate], list[tuple[str, dict[str, Any]]]] = {
         ("daybook.replay.cancelled", {"is_running": False}),
     ],
     Deaths: [("daybook.delivery.dead", {})],
+    Consumer: [
+        (
+            "daybook.consumer.created",
+            {"settings": PULLED, "start": "beginning", "is_deleted": False},
+        ),
+        ("daybook.consumer.updated", {"settings": PULLED_NEXT}),
+        ("daybook.consumer.moved", {}),
+        ("daybook.consumer.deleted", {"is_deleted": True}),
+        (
+            "daybook.consumer.recreated",
+            {"settings": PULLED, "start": "now", "is_deleted": False},
+        ),
+    ],
 }
 
 # Bytes in logs of earlier programs, by topic and version: never to be changed.
@@ -236,6 +254,15 @@ def lived(kind: type[Aggregate]) -> Aggregate:
             since="2026-09-01T11:58:00.000000Z",
             last_position=9,
         )
+    if kind is Consumer:
+        pulling = Consumer(
+            id=name, name="erp", settings=PULLED, start="beginning", position=0
+        )
+        pulling.configure(PULLED_NEXT)
+        pulling.seek({"position": 3}, 2)
+        pulling.delete()
+        pulling.recreate(PULLED, "now", None)
+        return pulling
     webhook = Subscription(id=name, settings=FIRST_SETTINGS)
     webhook.configure(msgspec.convert(NEXT_SETTINGS, Settings))
     webhook.disable("manual", "on holiday")

@@ -68,6 +68,14 @@ def _event_type(owner: Account) -> str:
     return name
 
 
+def _consumer(owner: Account) -> str:
+    name = f"c-{uuid.uuid4().hex}"
+    path = f"/api/v1/consumers/{name}"
+    made = owner.client.put(path, json={"start": "beginning"})
+    assert made.status_code == 201, made.text
+    return name
+
+
 def _delivery(owner: Account) -> str:
     """The newest; what was published is owed by now."""
     page = owner.get("/api/v1/webhook-deliveries")
@@ -90,6 +98,7 @@ OWNED: dict[str, tuple[Callable[[Account], str], str]] = {
     "/api/v1/keys/{key_id}": (_key, "key_" + "0" * 26),
     "/api/v1/webhook-events/{event_type}": (_event_type, "t.nobodys"),
     "/api/v1/replays/{replay_id}": (_replay, "rpl_" + "0" * 26),
+    "/api/v1/consumers/{name}": (_consumer, "c-nobodys"),
     DELIVERY: (
         _delivery,
         ids.delivery(ids.DeliveryKey(2**40, 1)),
@@ -105,6 +114,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/webhooks"): HOOK,
     ("PUT", "/api/v1/webhooks/{webhook_id}"): HOOK,
     ("POST", "/api/v1/webhooks/{webhook_id}/replay"): {"from": "beginning"},
+    ("POST", "/api/v1/consumers/{name}/ack"): {"position": 1},
+    ("POST", "/api/v1/consumers/{name}/seek"): {"to": "beginning"},
 }
 # Parameters and members that name something -> the path to it. None: it names nothing that
 # can be looked up, or a test of its own says what becomes of it.

@@ -68,7 +68,6 @@ def test_ids_have_patterns(document: dict[str, Any]) -> None:
 def test_what_is_not_built_is_absent(document: dict[str, Any]) -> None:
     settings = document["components"]["schemas"]["WebhookSettings"]["properties"]
     assert not {"filter", "headers", "streams", "secret", "ordering"} & set(settings)
-    assert not any("consumers" in path for path in document["paths"])
 
 
 def test_answers_are_as_described(account: Account, document: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""The API of consumers: events pulled by place, and acknowledged."""

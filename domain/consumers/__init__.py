@@ -1,0 +1,1 @@
+"""Consumers: who reads which events at their own pace, and how far they have come."""

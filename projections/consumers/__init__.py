@@ -1,0 +1,1 @@
+"""Consumers as rows: their configuration, and how far they have come."""
