@@ -100,6 +100,8 @@ class Runner:
         self._trying = None
         begun = time.monotonic()
         name = {"name": self._projection.name}
+        if not await self._may_work(connection):
+            return False
         async with connection.transaction():
             own = await self._own(connection)
             if own is None:
@@ -131,6 +133,12 @@ class Runner:
         self._widen()
         self._projection.applied(batch)
         return True
+
+    async def _may_work(self, connection: Connection) -> bool:
+        name = {"name": self._projection.name}
+        cursor = await connection.execute(QUERIES["has_work"], name)
+        row = await cursor.fetchone()
+        return row is None or bool(row.may_work)  # no row: owning it says why
 
     async def _own(self, connection: Connection) -> Any:
         """The checkpoint, ours until the transaction ends; None: another's, or paused."""

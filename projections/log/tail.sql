@@ -1,3 +1,12 @@
+-- name: has_work
+-- Whether there may be something to do, asked without a lock: owning the checkpoint writes,
+-- and a commit that wrote waits for the disk, at each look and with nothing to show for it.
+select c.log_position < coalesce((
+        select log_position from events order by log_position desc limit 1), 0)
+    or exists (select from projection_errors e where e.name = c.name) as may_work
+from checkpoints c
+where c.name = %(name)s
+
 -- name: own_checkpoint
 -- Take the projection's checkpoint for the length of the transaction. Who finds it taken
 -- gets no row and stays a standby; when the owner dies, its socket or its transaction's

@@ -20,6 +20,8 @@ from workers.webhooks.sender import Outgoing, Sender
 from workers.webhooks.settling import Settler
 from workers.webhooks.verdict import Attempted, Done
 
+BUSY = 16  # attempts under way that keep the loop busy
+
 log = structlog.get_logger("daybook.deliveries")
 
 
@@ -34,6 +36,7 @@ class Courier:
         self._sender = sender
         self._vault = vault
         self._tasks: set[asyncio.Task[None]] = set()
+        self.calm = asyncio.Event()  # fewer than BUSY are under way any more
         IN_FLIGHT.add(self)
 
     @property
@@ -59,6 +62,8 @@ class Courier:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if len(self._tasks) == BUSY - 1:
+            self.calm.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("delivery_defect", exc_info=error)
 

@@ -18,7 +18,7 @@ from projections.failpoint import failpoint
 from projections.postgres import Link
 from projections.webhooks.lanes import OWNING, QUERIES, Due, LaneKey, key_of, key_params
 from workers.webhooks import targets
-from workers.webhooks.courier import Courier
+from workers.webhooks.courier import BUSY, Courier
 from workers.webhooks.keeper import Keeper
 from workers.webhooks.lane import Lane, Lanes
 from workers.webhooks.states import refresh
@@ -27,8 +27,7 @@ LANES_AT_ONCE = 200
 POLL_SECONDS = 1.0
 # Endpoints that are slow to answer have so much of the slots between them.
 SLOW_PART = 0.75
-BUSY = 16  # attempts under way
-GATHER_SECONDS = 0.003
+GATHER_SECONDS = 0.008
 
 log = structlog.get_logger("daybook.deliveries")
 
@@ -99,11 +98,11 @@ class Dispatcher:
                 self._lanes.line_up(lane)
 
     async def _gather(self) -> None:
-        """While much is under way, let a few slots become free before asking for rows: a
-        statement costs as much for one as for twenty."""
-        if self._courier.in_flight >= BUSY:
-            passed = time.monotonic() - self._begun_at
-            await asyncio.sleep(max(0.0, GATHER_SECONDS - passed))
+        """While enough is under way, let slots become free before asking for rows: a
+        statement costs nearly as much for one as for twenty."""
+        passed = time.monotonic() - self._begun_at
+        if self._courier.in_flight >= BUSY and passed < GATHER_SECONDS:
+            await waiting.wake_up(self._courier.calm, GATHER_SECONDS - passed)
         self._begun_at = time.monotonic()
 
     async def _begin_all(self, lanes: Sequence[Lane]) -> bool:

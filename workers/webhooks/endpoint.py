@@ -19,6 +19,8 @@ from workers.webhooks.sender import Answer
 # An endpoint is slow when it takes longer than this; slow ones share a part of the slots,
 # so that the others always find one.
 SLOW_SECONDS = 1.0
+# Attempts that were answered and not yet settled: sent again if the worker is lost now.
+MOST_UNSETTLED = 50
 _SMOOTHING = 0.2  # of the mean duration: the last five or so count
 
 
@@ -109,7 +111,7 @@ class Endpoint:
             self.most - busy,
             # What is answered and not yet settled is bounded too, or a slow database
             # would let it pile up.
-            2 * self.most - self.unsettled - self.reserved,
+            self.most + MOST_UNSETTLED - self.unsettled - self.reserved,
             self.throttle.room(now, busy),
         )
         if (probes := self.circuit.room(now, busy)) is not None:

@@ -28,7 +28,7 @@ from workers.webhooks.verdict import Done
 
 MOST_AT_ONCE = 500
 BUSY = 10
-GATHER_SECONDS = 0.003
+GATHER_SECONDS = 0.005
 
 log = structlog.get_logger("daybook.deliveries")
 
