@@ -98,9 +98,10 @@ class Served:
 class Attempt:
     """A request to a receiver as a span; `traceparent` is what tells the receiver."""
 
-    __slots__ = ("_span", "traceparent")
+    __slots__ = ("_span", "cause", "traceparent")
 
     def __init__(self, cause: Trace) -> None:
+        self.cause = cause
         self._span: Span | None = None
         if _tracer is None:
             self.traceparent = cause.child().header()

@@ -42,6 +42,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     source_id: str | None = None
     correlation_id: str | None = None
     causation_id: str | None = None
+    traceparent: str | None = None
 
 
 class Rendered(NamedTuple):
@@ -84,6 +85,7 @@ class _Attributes(msgspec.Struct, frozen=True):
     position: str | UnsetType
     correlationid: str | UnsetType
     causationid: str | UnsetType
+    traceparent: str | UnsetType
 
 
 def render(event: Event, form: Format) -> Rendered:
@@ -149,6 +151,7 @@ def _attributes(event: Event) -> _Attributes:
         position=_or_unset(event.position),
         correlationid=_or_unset(event.correlation_id),
         causationid=_or_unset(event.causation_id),
+        traceparent=_or_unset(event.traceparent),
     )
 
 

@@ -63,6 +63,7 @@ class Due(Protocol):
     correlation_id: str | None
     causation_id: str | None
     occurred_at: datetime
+    trace: bytes | None
 
 
 class Settlement(Struct, frozen=True, kw_only=True):

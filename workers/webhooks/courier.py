@@ -10,6 +10,7 @@ from domain import clock
 from domain.webhooks import retry
 from projections.failpoint import failpoint
 from projections.telemetry import Watched
+from projections.tracing import Attempt
 from projections.vault import Vault, VaultError
 from projections.webhooks.lanes import Due
 from workers.webhooks import message, verdict
@@ -72,8 +73,10 @@ class Courier:
             _withdraw(lane)
             self._settler.add(Done(lane, due, clock.now()))
             return
+        target = _target(lane)
+        attempt = Attempt(message.cause(target, due))
         try:
-            request = message.compose(_target(lane), due, self._vault)
+            request = message.compose(target, due, self._vault, attempt)
         except VaultError:
             # Without its secret nothing may leave, so nothing more begins here. The row
             # stays as begun: with the right key, a restart finds it and goes on.
@@ -86,13 +89,16 @@ class Courier:
         if not await self._may_send(lane):
             _withdraw(lane)  # it stays begun: whoever has the lane finds it
             return
-        await self._send(lane, due, request)
+        await self._send(lane, due, request, attempt)
 
-    async def _send(self, lane: Lane, due: Due, request: Outgoing) -> None:
+    async def _send(
+        self, lane: Lane, due: Due, request: Outgoing, attempt: Attempt
+    ) -> None:
         begun = clock.now()
         lane.endpoint.send(time.monotonic())
         answer = await self._sender.send(request)
         failpoint("lanes.answered")
+        attempt.end(answer.status_code, answer.error, webhook=str(due.webhook_id))
         seconds = retry.parse_retry_after(answer.retry_after, clock.now())
         lane.on_wire -= 1
         lane.endpoint.answered(answer, due.webhook_version, seconds)

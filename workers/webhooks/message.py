@@ -14,12 +14,14 @@ from uuid import UUID
 
 import msgspec
 
-from domain import clock, ids
+from domain import clock, ids, traces
 from domain.ids import DeliveryKey
+from domain.traces import Trace
 from domain.webhooks import body, signing
 from domain.webhooks.body import Rendered
 from domain.webhooks.headers import HIDDEN, is_reserved
 from domain.webhooks.settings import Format, Scheme
+from projections.tracing import Attempt
 from projections.vault import Sealed, Vault, headers_place, webhook_place
 from projections.webhooks import ed25519
 from workers.webhooks.sender import Outgoing
@@ -79,6 +81,7 @@ class Due(Protocol):
     correlation_id: str | None
     causation_id: str | None
     occurred_at: datetime
+    trace: bytes | None
     format: Format
 
 
@@ -87,8 +90,17 @@ def delivery_key(target: Target, due: Due) -> DeliveryKey:
     return DeliveryKey(due.position, target.webhook_number, target.replay)
 
 
-def compose(target: Target, due: Due, vault: Vault) -> Outgoing:
-    """The request of this attempt. Raises VaultError."""
+def cause(target: Target, due: Due) -> Trace:
+    """What published the event, as a span."""
+    return traces.of_event(due.trace, target.tenant_id, due.event_id)
+
+
+def compose(target: Target, due: Due, vault: Vault, attempt: Attempt) -> Outgoing:
+    """The request of this attempt. Raises VaultError.
+
+    The body names the publisher's span, as it is the same on every attempt; the header
+    names the attempt's own.
+    """
     event = body.Event(
         id=due.event_id,
         type=due.type,
@@ -104,12 +116,14 @@ def compose(target: Target, due: Due, vault: Vault) -> Outgoing:
         source_id=due.source_id,
         correlation_id=due.correlation_id,
         causation_id=due.causation_id,
+        traceparent=attempt.cause.header(),
     )
     ours = {
         "daybook-type": due.type,
         "daybook-position": str(due.position),
         "daybook-delivery": ids.delivery(delivery_key(target, due)),
         "daybook-attempt": str(due.number),
+        "traceparent": attempt.traceparent,
     }
     if due.sequence is not None:
         ours["daybook-sequence"] = str(due.sequence)

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from psycopg.types.json import Jsonb
 
-from domain import clock, ids
+from domain import clock, ids, traces
 from domain.webhooks import body, retry
 from projections import postgres, waiting
 from projections.postgres import Link
@@ -88,6 +88,7 @@ class Tester:
 
 def _compose(test: Any, target: Target, vault: Vault) -> Outgoing:
     message_id = ids.fresh("evt")
+    begun = traces.of_event(None, test.tenant_id, message_id)
     event = body.Event(
         id=message_id,
         type=test.type,
@@ -99,8 +100,14 @@ def _compose(test: Any, target: Target, vault: Vault) -> Outgoing:
         subject=None,
         tenant_id=ids.encode("ten", test.tenant_id),
         metadata=None,
+        traceparent=begun.header(),
     )
-    ours = {"daybook-test": "1", "daybook-type": test.type, "daybook-attempt": "1"}
+    ours = {
+        "daybook-test": "1",
+        "daybook-type": test.type,
+        "daybook-attempt": "1",
+        "traceparent": begun.child().header(),
+    }
     rendered = body.render(event, test.format)
     return message.outgoing(target, message_id, rendered, ours, vault)
 

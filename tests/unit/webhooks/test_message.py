@@ -11,9 +11,10 @@ import pytest
 import standardwebhooks
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from domain import clock, ids
+from domain import clock, ids, traces
 from domain.webhooks import body, signing
 from domain.webhooks.settings import Format, Scheme
+from projections.tracing import Attempt
 from projections.vault import VaultError, headers_place, webhook_place
 from projections.webhooks import ed25519
 from tests.support.builders import VAULT
@@ -39,6 +40,7 @@ DUE = SimpleNamespace(
     correlation_id="evt_01",
     causation_id=None,
     occurred_at=OCCURRED,
+    trace=None,
     format="standard",
 )
 
@@ -66,7 +68,8 @@ def target(*keys: Key, **changes: Any) -> Target:
 
 def compose(target_: Target, **changes: Any) -> Outgoing:
     due = SimpleNamespace(**(vars(DUE) | changes))
-    return message.compose(target_, due, VAULT)
+    attempt = Attempt(message.cause(target_, due))
+    return message.compose(target_, due, VAULT, attempt)
 
 
 OLD, NEW = b"o" * 24, b"n" * 64
@@ -82,6 +85,7 @@ def test_the_headers() -> None:
     headers = dict(request.headers)
     assert abs(int(headers.pop("webhook-timestamp")) - clock.now().timestamp()) < 5
     assert headers.pop("webhook-signature").startswith("v1,")
+    assert traces.parse(headers.pop("traceparent").encode())
     assert headers == {
         "content-type": "application/json",
         "user-agent": message.USER_AGENT,
@@ -94,6 +98,17 @@ def test_the_headers() -> None:
     }
     assert (request.url, request.timeout_seconds) == ("https://erp.example/hooks", 15)
     assert request.networks == ["203.0.113.0/24"]
+
+
+def test_attempts_are_spans_of_their_own_in_one_trace() -> None:
+    parent = traces.Trace(b"t" * 16, b"s" * 8, is_sampled=True)
+    carried = {"trace": parent.packed(), "format": "cloudevents"}
+    requests = [compose(target(key(NEW)), number=n, **carried) for n in (1, 2)]
+    told = [traces.parse(each.headers["traceparent"].encode()) for each in requests]
+    assert {each and each.trace_id for each in told} == {parent.trace_id}
+    assert len({parent.span_id, *(each and each.span_id for each in told)}) == 3
+    for each in requests:
+        assert msgspec.json.decode(each.body)["traceparent"] == parent.header()
 
 
 @pytest.mark.parametrize(
