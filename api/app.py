@@ -16,7 +16,7 @@ from api.request import ApiRequest
 from api.services import opened
 from api.settings import ApiSettings
 from api.tenancy import keys, me, tenants, tickets
-from api.webhooks import deliveries, event_types, replays
+from api.webhooks import deliveries, event_types, matching, replays, rotation
 from api.webhooks import routes as webhooks
 from projections.settings import read
 
@@ -28,6 +28,8 @@ CONTEXTS = (
     streams,
     consumers,
     webhooks,
+    rotation,
+    matching,
     deliveries,
     replays,
     event_types,

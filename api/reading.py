@@ -26,6 +26,7 @@ T = TypeVar("T")
 WRAPPED = json_text.MAX_DEPTH + 1
 
 _AT = re.compile(r" - at `(?P<path>.*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _JSON = re.compile(
@@ -190,9 +191,10 @@ def _alternatives(kind: Any) -> Iterator[Any]:
 
 def _fault(error: msgspec.ValidationError, at: str) -> Fault:
     match = _AT.search(str(error))
-    return Fault(
-        at + _pointer(match["path"]) if match else at, "invalid", _detail(error)
-    )
+    place = at + _pointer(match["path"]) if match else at
+    if name := _UNKNOWN.match(str(error)):
+        return unknown(name[1], under=place)
+    return Fault(place, "invalid", _detail(error))
 
 
 def _pointer(path: str) -> str:

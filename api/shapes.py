@@ -22,6 +22,10 @@ TimeIn = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset"
 PositionIn = Annotated[
     int, Meta(ge=0, le=MOST_INTEGER, description="a position in the tenant's log")
 ]
+AsOf = Annotated[
+    str | None,
+    Meta(description="as it was then: a position (digits), or a time (RFC 3339)"),
+]
 
 
 AtLeast = Annotated[

@@ -51,7 +51,7 @@ class Members:
         self,
         *,
         type: str,
-        stream: str,
+        stream: str | None,
         subject: str | None,
         source: str | None,
         actor: str | None,

@@ -8,7 +8,7 @@ list seals, every one opens.
 import base64
 import binascii
 import secrets
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,6 +23,10 @@ class Sealed(NamedTuple):
 
     key_id: str
     data: bytes
+
+    def params(self) -> dict[str, Any]:
+        """As parameters of a statement."""
+        return {"key_id": self.key_id, "sealed": self.data}
 
 
 class VaultError(RuntimeError):

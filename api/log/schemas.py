@@ -10,6 +10,7 @@ from api.pagination import PageQuery
 from api.shapes import (
     MOST_INTEGER,
     Actor,
+    AsOf,
     AtLeast,
     DeliveryId,
     EventId,
@@ -33,11 +34,6 @@ _Type = Annotated[
 ]
 _Stream = Annotated[
     str, Meta(description="segments of `A-Za-z0-9._~:@+=-` joined by `/`")
-]
-
-AsOf = Annotated[
-    str | None,
-    Meta(description="as it was then: a position (digits), or a time (RFC 3339)"),
 ]
 
 

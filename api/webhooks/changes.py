@@ -5,7 +5,8 @@ undo each other, and If-Match holds at the moment of the write, not a little bef
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from api import answers, commands
@@ -15,13 +16,31 @@ from api.request import ApiRequest
 from api.webhooks import shown
 from domain.application import Log
 from domain.errors import NotFound, VersionConflict
-from domain.log.entry import Context
+from domain.log.entry import Context, Statement
 from domain.webhooks import commands as webhook_commands
 from domain.webhooks.subscription import Subscription
 from projections.webhooks import views
 
 Act = Callable[[Subscription], None]
-Decide = Callable[[views.Webhook], Act]
+
+
+class Change(NamedTuple):
+    """What is done to a webhook, and what is written beside its events."""
+
+    act: Act
+    riders: Sequence[Statement] = ()
+
+
+Decide = Callable[[views.Webhook], Awaitable[Change]]
+
+
+def always(act: Act) -> Decide:
+    """Do it, whatever the webhook is like."""
+
+    async def decide(seen: views.Webhook) -> Change:
+        return Change(act)
+
+    return decide
 
 
 async def found(request: ApiRequest, webhook_id: UUID) -> views.Webhook:
@@ -40,8 +59,8 @@ async def change(request: ApiRequest, webhook_id: UUID, decide: Decide) -> int:
     async def attempt() -> Context:
         seen = await found(request, webhook_id)
         _check_if_match(request, seen.version)
-        act, caller = decide(seen), request.caller
-        context = Context(caller.actor, claim=caller.claim)
+        (act, riders), caller = await decide(seen), request.caller
+        context = Context(caller.actor, riders=riders, claim=caller.claim)
         await asyncio.to_thread(
             _record, request.services.log, context, caller.tenant_id, seen, act
         )

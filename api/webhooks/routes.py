@@ -4,12 +4,13 @@ import msgspec
 from litestar import delete, get, patch, post, put
 from litestar.params import FromPath
 
-from api import answers, commands, quotas, shapes
+from api import answers, commands, filters, quotas, shapes
 from api.answers import Answer
 from api.operation import operation
 from api.pagination import PageQuery
 from api.request import ApiRequest
-from api.webhooks import changes, settings, shown, trial
+from api.webhooks import changes, past, sealing, settings, shown, trial
+from api.webhooks.changes import Change
 from api.webhooks.schemas import (
     Attempt,
     DisableWebhook,
@@ -17,8 +18,12 @@ from api.webhooks.schemas import (
     SendTest,
     TestUnanswered,
     Webhook,
-    WebhookChanges,
     WebhookPage,
+)
+from api.webhooks.setting_schemas import (
+    CreateWebhook,
+    WebhookChanges,
+    WebhookQuery,
     WebhookSettings,
 )
 from domain import grammar
@@ -27,9 +32,7 @@ from domain.log.entry import Context
 from domain.webhooks import commands as webhook_commands
 from domain.webhooks import signing
 from domain.webhooks.subscription import Subscription
-from projections.vault import webhook_place
 from projections.webhooks import views
-from projections.webhooks.inline import secret_rider
 
 PATH = "/api/v1/webhooks"
 ONE = f"{PATH}/{{webhook_id:str}}"
@@ -41,7 +44,7 @@ READ, WRITE = ["webhooks:read"], ["webhooks:write"]
     **operation(
         "Create a webhook",
         scopes=WRITE,
-        body=WebhookSettings,
+        body=CreateWebhook,
         answers={201: Webhook},
     ),
 )
@@ -49,11 +52,16 @@ async def create_webhook(request: ApiRequest) -> Answer:
     """It is owed what is published from now on. `secret` is shown this once."""
     services, tenant_id = request.services, request.caller.tenant_id
     development = services.settings.development
-    wanted = settings.read(
-        await request.checked(), base={}, shown={}, development=development
+    sent = settings.read(
+        await request.checked(),
+        CreateWebhook,
+        seen=None,
+        keep=False,
+        shown={},
+        development=development,
     )
-    webhook_id, secret = request.new_id(), signing.new_secret()
-    sealed = services.vault.seal(secret, webhook_place(tenant_id, webhook_id, 1))
+    webhook_id, secret = request.new_id(), sent.secret or signing.new_secret()
+    wanted, riders = sealing.made(request, webhook_id, sent, secret)
 
     def create(context: Context) -> None:
         webhook_commands.create(
@@ -65,8 +73,7 @@ async def create_webhook(request: ApiRequest) -> Answer:
             development=development,
         )
 
-    rider = secret_rider(tenant_id, webhook_id, 1, sealed)
-    context = await commands.run(request.caller, create, riders=[rider])
+    context = await commands.run(request.caller, create, riders=riders)
     return await changes.answer(
         request,
         webhook_id,
@@ -99,10 +106,20 @@ async def list_webhooks(request: ApiRequest) -> Answer:
     return answers.json(WebhookPage(data, found.next, found.prev))
 
 
-@get(ONE, **operation("Read a webhook", scopes=READ, answers={200: Webhook}))
+@get(
+    ONE,
+    **operation(
+        "Read a webhook", scopes=READ, query=WebhookQuery, answers={200: Webhook}
+    ),
+)
 async def get_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
-    """`ETag` is its version."""
-    webhook = await changes.found(request, shapes.parse("wh", webhook_id))
+    """`ETag` is its version. With `as_of`, as it was: `health` is then null."""
+    as_of = request.parameters(WebhookQuery).as_of
+    place = None if as_of is None else filters.place(as_of)
+    one = shapes.parse("wh", webhook_id)
+    if place is not None:
+        return answers.json(await past.webhook(request, one, place))
+    webhook = await changes.found(request, one)
     return answers.json(shown.webhook(webhook), headers=changes.etag(webhook))
 
 
@@ -138,7 +155,7 @@ async def change_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answ
 async def delete_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """Cancels what it is owed; the history of its deliveries stays."""
     one = shapes.parse("wh", webhook_id)
-    position = await changes.change(request, one, lambda seen: Subscription.delete)
+    position = await changes.change(request, one, changes.always(Subscription.delete))
     return answers.done(position)
 
 
@@ -152,9 +169,11 @@ async def enable_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answ
     """It is sent what waited, in order, or only what comes from now on. Repeatable."""
     resume = (await request.read_if_any(EnableWebhook)).resume
     one = shapes.parse("wh", webhook_id)
-    position = await changes.change(
-        request, one, lambda seen: lambda webhook: webhook.enable(resume)
-    )
+
+    def enable(webhook: Subscription) -> None:
+        webhook.enable(resume)
+
+    position = await changes.change(request, one, changes.always(enable))
     return await changes.answer(request, one, position)
 
 
@@ -177,7 +196,7 @@ async def disable_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Ans
         webhook.disable("manual", note)
 
     one = shapes.parse("wh", webhook_id)
-    position = await changes.change(request, one, lambda seen: disable)
+    position = await changes.change(request, one, changes.always(disable))
     return await changes.answer(request, one, position)
 
 
@@ -206,14 +225,17 @@ async def test_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer
 async def _configure(request: ApiRequest, webhook_id: str, *, keep: bool) -> Answer:
     one, raw = shapes.parse("wh", webhook_id), await request.checked()
 
-    def decide(seen: views.Webhook) -> changes.Act:
-        wanted = settings.read(
+    async def decide(seen: views.Webhook) -> Change:
+        sent = settings.read(
             raw,
-            base=settings.current(seen) if keep else {},
+            WebhookSettings,
+            seen=seen,
+            keep=keep,
             shown=msgspec.to_builtins(shown.webhook(seen)),
             development=request.services.settings.development,
         )
-        return lambda webhook: webhook.configure(wanted)
+        wanted, riders = await sealing.changed(request, seen, sent)
+        return Change(lambda webhook: webhook.configure(wanted), riders)
 
     position = await changes.change(request, one, decide)
     return await changes.answer(request, one, position)

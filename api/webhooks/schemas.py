@@ -1,13 +1,12 @@
-"""What is sent to make and change webhooks, and how they and their deliveries look."""
+"""How webhooks, their deliveries and event types look, and what is sent to act on them."""
 
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import Meta, Raw, Struct
 
 from api.pagination import PageQuery
 from api.shapes import (
-    MOST_INTEGER,
     Actor,
     AtLeast,
     AttemptId,
@@ -18,43 +17,11 @@ from api.shapes import (
     WebhookId,
 )
 from domain.webhooks.delivery import State
-from domain.webhooks.retry import DEFAULT as DEFAULT_RETRY
+from domain.webhooks.retry import Schedule
+from domain.webhooks.settings import DisableAfter, Format, OnDead, Ordering, Scheme
 from domain.webhooks.subscription import Resume
 
 _Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
-_Whole = Annotated[int, Meta(ge=0, le=MOST_INTEGER)]
-
-
-class WebhookSettings(Struct, kw_only=True, forbid_unknown_fields=True):
-    """What a webhook is told; null or left out means the default."""
-
-    url: Annotated[str, Meta(description="https, port 443, a public host")]
-    event_types: Annotated[
-        list[str], Meta(description="patterns: a type, `prefix.*`, or `*`")
-    ]
-    name: str | None = None
-    description: str | None = None
-    retry: Annotated[str | None, Meta(description="fast, durable or standard")] = (
-        DEFAULT_RETRY
-    )
-    timeout_seconds: Annotated[_Whole | None, Meta(description="1 to 30")] = 15
-    max_in_flight: Annotated[_Whole | None, Meta(description="1 to 50")] = 10
-    metadata: Annotated[
-        dict[str, Any] | None, Meta(description="your own notes, up to 8 KiB")
-    ] = msgspec.field(default_factory=dict)
-
-
-class WebhookChanges(Struct, kw_only=True, forbid_unknown_fields=True):
-    """The settings to replace, as above; null goes back to the default."""
-
-    url: str | UnsetType = UNSET
-    event_types: list[str] | UnsetType = UNSET
-    name: str | UnsetType | None = UNSET
-    description: str | UnsetType | None = UNSET
-    retry: str | UnsetType | None = UNSET
-    timeout_seconds: _Whole | UnsetType | None = UNSET
-    max_in_flight: _Whole | UnsetType | None = UNSET
-    metadata: dict[str, Any] | UnsetType | None = UNSET
 
 
 class EnableWebhook(Struct, forbid_unknown_fields=True):
@@ -87,7 +54,10 @@ class Disabled(Struct):
 
 
 class Webhook(Struct, kw_only=True):
-    """A webhook as it is now. `secret` is shown once, when it is made."""
+    """A webhook as it is now, or was. `secret` is shown once, when it is made.
+
+    `health` is null for the past: it is no part of what a webhook was told.
+    """
 
     id: WebhookId
     url: str
@@ -96,24 +66,27 @@ class Webhook(Struct, kw_only=True):
     event_types: list[str]
     streams: list[str]
     filter: dict[str, Any] | None
-    format: Literal["standard"]
-    signing: list[str]
+    format: Format
+    signing: list[Scheme]
     headers: dict[str, str]
-    retry: str | dict[str, Any]
+    retry: str | Schedule
     timeout_seconds: int
     rate_per_second: float | None
     max_in_flight: int
-    ordering: Literal["none"]
-    disable_after: dict[str, int] | None
+    ordering: Ordering
+    on_dead: OnDead
+    disable_after: DisableAfter
     keep_response: bool
+    networks: list[str] | None
     metadata: dict[str, Any]
     state: Literal["active", "disabled"]
-    health: Literal["ok", "failing", "open"]
+    health: Literal["ok", "failing", "open"] | None
     disabled: Disabled | None
     version: int
     created_by: Actor
     created_at: Time
     updated_at: Time
+    public_key: str | None
     secret: str | None
 
 

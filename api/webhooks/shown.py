@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from api import shapes
+from api.webhooks import settings
 from api.webhooks.schemas import (
     Attempt,
     AttemptRequest,
@@ -17,6 +18,7 @@ from api.webhooks.schemas import (
 )
 from api.webhooks.type_schemas import EventType
 from domain import grammar, ids
+from domain.webhooks.headers import HIDDEN
 from projections.webhooks import deliveries, views
 
 
@@ -28,18 +30,20 @@ def webhook(row: views.Webhook, secret: str | None = None) -> Webhook:
         name=row.name,
         description=row.description,
         event_types=row.event_types,
-        streams=["*"],
-        filter=None,
-        format="standard",
-        signing=["v1"],
-        headers={},
-        retry=row.retry,
+        streams=row.streams,
+        filter=row.filter,
+        format=row.format,
+        signing=row.signing,
+        headers=dict.fromkeys(row.header_names, HIDDEN),
+        retry=settings.own_retry(row),
         timeout_seconds=row.timeout_seconds,
-        rate_per_second=None,
+        rate_per_second=row.rate_per_second,
         max_in_flight=row.max_in_flight,
-        ordering="none",
-        disable_after=None,
-        keep_response=False,
+        ordering=row.ordering,
+        on_dead=row.on_dead,
+        disable_after=settings.disable_after(row),
+        keep_response=row.keep_response,
+        networks=row.networks,
         metadata=row.metadata,
         state="active" if row.state == "active" else "disabled",
         health=_health(row),
@@ -48,6 +52,7 @@ def webhook(row: views.Webhook, secret: str | None = None) -> Webhook:
         created_by=shapes.actor(row.created_by),
         created_at=shapes.time(row.created_at),
         updated_at=shapes.time(row.updated_at),
+        public_key=row.public_key if "v1a" in row.signing else None,
         secret=secret,
     )
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from domain import grammar, patterns
+from domain import grammar, patterns, payload_filter
 from domain.errors import Fault
 from domain.webhooks import address
 from domain.webhooks import retry as retries
@@ -16,6 +16,7 @@ Ordering = Literal["none", "stream"]
 OnDead = Literal["continue", "hold"]
 
 DAY = 86_400
+DEFAULT_SIGNING: tuple[Scheme, ...] = ("v1",)
 
 
 class DisableAfter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     header_names: list[str] = msgspec.field(default_factory=list)
     headers_version: int = 0
     format: Format = "standard"
-    signing: list[Scheme] = msgspec.field(default_factory=lambda: ["v1"])
+    signing: list[Scheme] = msgspec.field(default_factory=lambda: list(DEFAULT_SIGNING))
     retry: retries.Value = retries.DEFAULT
     timeout_seconds: int = 15
     rate_per_second: float | None = None
@@ -63,6 +64,7 @@ def check(settings: Settings, *, development: bool) -> list[Fault]:
     faults += address.check_networks(settings.networks)
     faults += patterns.check(settings.event_types)
     faults += patterns.check_streams(settings.streams)
+    faults += payload_filter.check(settings.filter)
     faults += _check_names(settings)
     faults += _check_signing(settings.signing)
     faults += retries.check(settings.retry)

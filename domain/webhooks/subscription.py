@@ -97,6 +97,17 @@ class Subscription(Aggregate):
     def _configure(self, settings: dict[str, Any]) -> None:
         self.settings = settings
 
+    def rotate_secret(self, previous_expires_at: str) -> None:
+        """Sign with other secrets; those before them sign as well until then.
+
+        The secrets themselves are riders: none of them is ever in the log.
+        """
+        self._rotate_secret(previous_expires_at)
+
+    @event("SecretRotated", topic="daybook.webhook.secret_rotated")
+    def _rotate_secret(self, previous_expires_at: str) -> None:
+        """Nothing of it is kept here."""
+
     def enable(self, resume: Resume = "continue") -> None:
         """Send again: what waited too, or skip it. Nothing happens when it is on."""
         if not self.is_enabled:

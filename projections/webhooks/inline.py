@@ -6,7 +6,6 @@ log, however late or often it runs.
 """
 
 from typing import Any
-from uuid import UUID
 
 from psycopg.types.json import Json, Jsonb
 
@@ -15,23 +14,8 @@ from domain.log.entry import Statement
 from domain.webhooks import event_type, replay, subscription
 from projections.inline import Posting, Posts
 from projections.sql import Queries
-from projections.vault import Sealed
 
 QUERIES = Queries("projections.webhooks")
-
-
-def secret_rider(
-    tenant_id: UUID, webhook_id: UUID, version: int, sealed: Sealed
-) -> Statement:
-    """A webhook's secret: beside the log, in the same transaction, never in it."""
-    params = {
-        "tenant_id": tenant_id,
-        "webhook_id": webhook_id,
-        "version": version,
-        "key_id": sealed.key_id,
-        "sealed": sealed.data,
-    }
-    return Statement(QUERIES["insert_secret"], params)
 
 
 def _params(event: Posting) -> dict[str, Any]:
@@ -78,6 +62,11 @@ def _created(event: Posting) -> list[Statement]:
 def _updated(event: Posting) -> list[Statement]:
     names = ("update_webhook", "close_ranges", "insert_version", "open_ranges", "poke")
     return _statements(_settings(event), *names)
+
+
+def _secret_rotated(event: Posting) -> list[Statement]:
+    # Workers keep what they read of a version: another one tells them to read again.
+    return _statements(_params(event), "renew_webhook", "poke")
 
 
 def _enabled(event: Posting) -> list[Statement]:
@@ -172,6 +161,7 @@ def _declared(event: Posting) -> list[Statement]:
 POSTS: Posts = {
     "daybook.webhook.created": _created,
     "daybook.webhook.updated": _updated,
+    "daybook.webhook.secret_rotated": _secret_rotated,
     "daybook.webhook.enabled": _enabled,
     "daybook.webhook.disabled": _disabled,
     "daybook.webhook.deleted": _deleted,

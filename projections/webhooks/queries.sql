@@ -34,11 +34,6 @@ insert into lanes (tenant_id, webhook_id) values (%(tenant_id)s, %(webhook_id)s)
 insert into webhook_sequences (tenant_id, webhook_id, sequence, handed_off)
 values (%(tenant_id)s, %(webhook_id)s, 0, 0)
 
--- name: insert_secret
--- A secret to sign with, sealed; a rider of the command that makes it.
-insert into webhook_secrets (tenant_id, webhook_id, version, key_id, sealed)
-values (%(tenant_id)s, %(webhook_id)s, %(version)s, %(key_id)s, %(sealed)s)
-
 -- name: update_webhook
 -- Its settings change.
 update webhooks
@@ -51,6 +46,11 @@ set url = %(url)s, name = %(name)s, description = %(description)s,
     disable_failures = %(failures)s, disable_over_seconds = %(over_seconds)s,
     keep_response = %(keep_response)s, networks = %(networks)s,
     metadata = %(metadata)s, version = %(version)s, updated_at = %(at)s
+where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
+
+-- name: renew_webhook
+-- Another version of it, with the same settings.
+update webhooks set version = %(version)s, updated_at = %(at)s
 where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
 
 -- name: enable_webhook

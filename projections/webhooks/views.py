@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from domain.webhooks import subscription
 from domain.webhooks.settings import Format, OnDead, Ordering, Scheme
 from domain.webhooks.subscription import DisabledReason
 from projections import postgres, rows
@@ -49,6 +50,33 @@ class Webhook(NamedTuple):
     updated_at: datetime
     is_failing: bool
     is_open: bool
+    public_key: str | None
+
+
+class Rules(NamedTuple):
+    """What a webhook matches events by."""
+
+    webhook_id: UUID
+    state: str
+    event_types: list[str]
+    streams: list[str]
+    filter: dict[str, Any] | None
+
+
+class Past(NamedTuple):
+    """What a webhook's events up to a version say beside its settings.
+
+    `topic` is that of the last switch, with its state as stored; None: there was none.
+    """
+
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+    topic: str | None
+    switched_at: datetime | None
+    switched_at_position: int | None
+    switched: bytes | None
+    public_key: str | None
 
 
 class EventType(NamedTuple):
@@ -101,6 +129,25 @@ async def webhooks(
     query = QUERIES["webhooks_before" if backwards else "webhooks"]
     params = {"tenant_id": tenant_id, "key": key, "limit": limit}
     return await rows.many(connection, Webhook, query, params)
+
+
+async def to_match(connection: Connection, tenant_id: UUID) -> list[Rules]:
+    """All webhooks, oldest first."""
+    params = {"tenant_id": tenant_id}
+    return await rows.many(connection, Rules, QUERIES["to_match"], params)
+
+
+async def webhook_as_of(
+    connection: Connection, tenant_id: UUID, webhook_id: UUID, version: int
+) -> Past | None:
+    """What the events of a webhook up to a version say; None: it has no such version."""
+    params = {
+        "tenant_id": tenant_id,
+        "webhook_id": webhook_id,
+        "stream": subscription.stream(webhook_id),
+        "version": version,
+    }
+    return await rows.first(connection, Past, QUERIES["webhook_as_of"], params)
 
 
 async def event_type(

@@ -46,6 +46,7 @@ EVENTS = {
     "daybook.event_type.updated": EVENT_TYPE,
     "daybook.webhook.created": ["settings"],
     "daybook.webhook.updated": ["settings"],
+    "daybook.webhook.secret_rotated": ["previous_expires_at"],
     "daybook.webhook.enabled": ["resume"],
     "daybook.webhook.disabled": ["reason", "note"],
     "daybook.webhook.deleted": [],

@@ -11,8 +11,9 @@ from domain.log.entry import OPERATOR, Context, Entry, Statement
 from domain.tenancy import commands as tenancy
 from domain.webhooks import commands as webhooks
 from domain.webhooks.settings import Settings
-from projections.vault import Vault, webhook_place
-from projections.webhooks.inline import secret_rider
+from projections.vault import Vault
+from projections.webhooks import sealing
+from projections.webhooks.sealing import Place
 
 SECRET_KEYS = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 VAULT = Vault(SECRET_KEYS)
@@ -57,5 +58,4 @@ def a_webhook(log: Log, tenant_id: UUID, **fields: Any) -> UUID:
 
 def first_secret(tenant_id: UUID, webhook_id: UUID) -> Statement:
     """What is written beside a webhook's first event."""
-    sealed = VAULT.seal(SECRET, webhook_place(tenant_id, webhook_id, 1))
-    return secret_rider(tenant_id, webhook_id, 1, sealed)
+    return sealing.signing_rider(VAULT, Place(tenant_id, webhook_id, 1), SECRET)

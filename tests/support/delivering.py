@@ -28,11 +28,12 @@ class ToldReceiver:
         self.gate = asyncio.Event()
         self.gate.set()
         self.arrivals: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
         self.in_flight = 0
         self.most_in_flight = 0
 
     async def _receive(self, request: web.Request) -> web.Response:
-        await request.read()
+        self.bodies.append(await request.read())
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self.arrivals.append({k.lower(): v for k, v in request.headers.items()})

@@ -154,6 +154,7 @@ LIVES: dict[type[Aggregate], list[tuple[str, dict[str, Any]]]] = {
             {"settings": FIRST_SETTINGS, "is_enabled": True, "is_deleted": False},
         ),
         ("daybook.webhook.updated", {"settings": NEXT_SETTINGS}),
+        ("daybook.webhook.secret_rotated", {}),
         ("daybook.webhook.disabled", {"is_enabled": False}),
         ("daybook.webhook.enabled", {"is_enabled": True}),
         ("daybook.webhook.deleted", {"is_deleted": True}),
@@ -265,6 +266,7 @@ def lived(kind: type[Aggregate]) -> Aggregate:
         return pulling
     webhook = Subscription(id=name, settings=FIRST_SETTINGS)
     webhook.configure(msgspec.convert(NEXT_SETTINGS, Settings))
+    webhook.rotate_secret("2026-09-02T12:00:00.000000Z")
     webhook.disable("manual", "on holiday")
     webhook.enable()
     webhook.delete()

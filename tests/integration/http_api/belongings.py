@@ -112,6 +112,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/events/batch"): {"events": [{"type": "a.b", "data": {}}]},
     ("POST", "/api/v1/keys"): {"name": "x", "scopes": ["events:read"]},
     ("POST", "/api/v1/webhooks"): HOOK,
+    ("POST", "/api/v1/webhooks/match"): {"type": "a.b"},
     ("PUT", "/api/v1/webhooks/{webhook_id}"): HOOK,
     ("POST", "/api/v1/webhooks/{webhook_id}/replay"): {"from": "beginning"},
     ("POST", "/api/v1/consumers/{name}/ack"): {"position": 1},

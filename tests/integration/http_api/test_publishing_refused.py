@@ -259,9 +259,7 @@ def test_an_unknown_parameter_is_refused(account: Account) -> None:
     "path",
     [
         "/api/v1/consumers/x/ack",
-        "/api/v1/webhooks/match",
         "/api/v1/webhooks/wh_00000000000000000000000000/replay",
-        "/api/v1/webhooks/wh_00000000000000000000000000/rotate-secret",
         "/api/v1/keys/key_00000000000000000000000000/rotate",
     ],
 )

@@ -33,12 +33,63 @@ WRONG: dict[str, list[Any]] = {
     "event_types": [[], ["a*"], ["*.a"], [""], ["a b"], ["a"] * 101],
     "name": ["", "a\nb", "x" * 129],
     "description": ["x" * 1025],
-    "retry": ["", "slow", "Fast"],
+    "streams": [[], ["s*t"], ["a//b"], [""], ["s"] * 101],
+    "filter": [
+        {"data.x": {"$regex": "a"}},
+        {"payload.x": 1},
+        {"$or": []},
+        {"data.x": "y" * 4096},
+        {f"data.{n}": n for n in range(51)},
+        5,
+        [],
+    ],
+    "headers": [
+        {"Host": "x"},
+        {"content-length": "5"},
+        {"Webhook-Id": "x"},
+        {"Daybook-Type": "x"},
+        {"Connection": "close"},
+        {"X": "a\r\nb"},
+        {"X": "***"},
+        {"X-A": "1", "x-a": "2"},
+        {"a b": "x"},
+        {f"X-{n}": "x" for n in range(21)},
+        {"X": "y" * 4096},
+    ],
+    "format": ["xml", ""],
+    "signing": [[], ["v2"], ["v1", "v1"]],
+    "secret": [
+        "",
+        "x",
+        "whsec_",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2La",
+        "whpk_" + "A" * 44,
+    ],
+    "retry": [
+        "",
+        "slow",
+        "Fast",
+        {"delays": [0]},
+        {"delays": [1] * 21},
+        {"delays": [1], "jitter": 2},
+        {"delays": [1], "max_age_seconds": 0},
+        {"jitter": 0.1},
+    ],
     "timeout_seconds": [0, 31, 2**40],
+    "rate_per_second": [0, -1, 1e6],
     "max_in_flight": [0, 51],
+    "ordering": ["position"],
+    "on_dead": ["wait"],
+    "disable_after": [{"failures": 0}, {"over_seconds": -1}, {"failures": 10**6}],
+    "networks": [[], ["203.0.113.7"], ["203.0.113.1/24"], ["203.0.113.0/24"] * 21],
     "metadata": [{"": 1}, {str(n): n for n in range(51)}, {"x": "y" * 9000}],
 }
-CODES = {"url": "url_refused", "event_types": "pattern_invalid"}
+CODES = {
+    "url": "url_refused",
+    "event_types": "pattern_invalid",
+    "streams": "pattern_invalid",
+    "filter": "filter_invalid",
+}
 
 MISTYPED: dict[str, list[Any]] = {
     "url": [1, None, ["https://example.com"]],
@@ -46,24 +97,20 @@ MISTYPED: dict[str, list[Any]] = {
     "name": [5],
     "timeout_seconds": ["15", 15.5, True, -1],
     "max_in_flight": ["10"],
+    "streams": ["*", [1]],
+    "headers": [["X"], {"X": 1}],
+    "format": [1],
+    "signing": ["v1"],
+    "secret": [1],
+    "retry": [1, ["fast"], {"delays": ["1"]}, {"delays": 5}],
+    "rate_per_second": ["1", True],
+    "keep_response": [0, "yes"],
+    "disable_after": [10, {"failures": "10"}],
+    "networks": ["203.0.113.0/24"],
     "metadata": [[], "x"],
 }
 
-NOT_BUILT: dict[str, Any] = {
-    "streams": ["*"],
-    "filter": None,
-    "headers": {},
-    "format": "standard",
-    "signing": ["v1"],
-    "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-    "rate_per_second": 5,
-    "ordering": "none",
-    "on_dead": "continue",
-    "disable_after": {"failures": 10, "over_seconds": 86400},
-    "keep_response": False,
-    "start": "now",
-    "retry": {"delays": [1, 2], "jitter": 0.1, "max_age_seconds": 100},
-}
+NOT_BUILT: dict[str, Any] = {"start": "now"}
 
 
 def errors(account: Account, body: Any) -> list[tuple[str, str]]:
@@ -95,6 +142,29 @@ def test_what_is_not_built(account: Account, field: str) -> None:
     assert found == [(f"#/{field}", "unknown_field")]
 
 
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"retry": {"delays": [1], "tries": 3}}, "#/retry/tries"),
+        ({"disable_after": {"failures": 1, "after": 3}}, "#/disable_after/after"),
+    ],
+)
+def test_members_nobody_knows(
+    account: Account, body: dict[str, Any], pointer: str
+) -> None:
+    assert errors(account, GOOD | body) == [(pointer, "unknown_field")]
+
+
+def test_a_filter_out_of_a_doubles_reach(account: Account) -> None:
+    body = (
+        b'{"url":"https://example.com/x","event_types":["a"],"filter":{"data.x":1e400}}'
+    )
+    headers = {"Content-Type": "application/json"}
+    response = account.client.post(PATH, content=body, headers=headers)
+    [error] = response.json()["errors"]
+    assert (response.status_code, error["code"]) == (422, "filter_invalid")
+
+
 def test_all_that_is_wrong_is_named(account: Account) -> None:
     body = {
         "url": "http://example.com",
@@ -102,11 +172,17 @@ def test_all_that_is_wrong_is_named(account: Account) -> None:
         "name": 5,
         "retry": "slow",
         "foo": 1,
+        "filter": {"data.x": {"$gt": []}, "y": 1},
+        "headers": {"Host": "x", "X": "***"},
     }
     assert sorted(errors(account, body)) == [
         ("#/event_types/1", "pattern_invalid"),
         ("#/event_types/2", "pattern_invalid"),
+        ("#/filter/data.x/$gt", "filter_invalid"),
+        ("#/filter/y", "filter_invalid"),
         ("#/foo", "unknown_field"),
+        ("#/headers/Host", "invalid"),
+        ("#/headers/X", "invalid"),
         ("#/name", "invalid"),
         ("#/retry", "invalid"),
         ("#/url", "url_refused"),
@@ -125,6 +201,10 @@ def test_what_is_required(account: Account) -> None:
         ("/disable", {"reason": 5}, "#/reason"),
         ("/disable", {"reason": "x" * 1025}, "#/reason"),
         ("/disable", {"because": "x"}, "#/because"),
+        ("/rotate-secret", {"secret": "whsec_"}, "#/secret"),
+        ("/rotate-secret", {"overlap_seconds": -1}, "#/overlap_seconds"),
+        ("/rotate-secret", {"overlap_seconds": 604801}, "#/overlap_seconds"),
+        ("/rotate-secret", {"overlap": 5}, "#/overlap"),
         ("/test", {"type": "a b"}, "#/type"),
         ("/test", {"data": []}, "#/data"),
         ("/test", {"stream": "x"}, "#/stream"),

@@ -150,16 +150,29 @@ async def test_each_event_is_owed_by_the_configuration_at_its_own_position(
 async def test_a_webhook_is_not_owed_the_events_about_itself(
     database_url: str, tenant_id: UUID
 ) -> None:
+    """Those of its own stream, and those of the streams below it: replays, deaths."""
     log = Log(environment(database_url, "daybook_app"))
     watcher, watched = ids.new(), ids.new()
-    settings = Settings(url="https://e.example", event_types=["daybook.*"])
+    patterns = ["daybook.*", "*"]
+    settings = Settings(url="https://e.example", event_types=patterns)
 
     def configure() -> None:
         context = Context("test")
         commands.create(log, context, tenant_id, watcher, settings)
         commands.create(log, context, tenant_id, watched, settings)
-        commands.disable(log, context, tenant_id, watcher, "manual")
-        commands.disable(log, context, tenant_id, watched, "manual")
+        for webhook_id in (watcher, watched):
+            commands.disable(log, context, tenant_id, webhook_id, "manual")
+        for webhook_id in (watcher, watched):
+            commands.report_deaths(
+                log,
+                context,
+                tenant_id,
+                webhook_id,
+                1,
+                count=1,
+                since="2026-11-20T08:00:00.000000Z",
+                last_position=1,
+            )
 
     await asyncio.to_thread(configure)
     await hand_off_everything(database_url)
@@ -169,8 +182,9 @@ async def test_a_webhook_is_not_owed_the_events_about_itself(
             "select webhook_id, position from daybook.owed"
         ).fetchall()
     assert sorted((row.webhook_id, row.position) for row in rows) == sorted(
-        [(watcher, 2), (watcher, 4), (watched, 3)]
+        [(watcher, 2), (watcher, 4), (watcher, 6), (watched, 3), (watched, 5)]
     )
+    assert_owed_is_the_fold(database_url)
     await asyncio.to_thread(log.close)
 
 

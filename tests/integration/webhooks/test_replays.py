@@ -110,6 +110,24 @@ async def test_only_what_failed_and_only_these_types_with_fresh_ids(
     assert all(a["webhook-id"].endswith(suffix) for a in again)
 
 
+async def test_streams_and_payload_choose_here_too(
+    database_url: str, log: Log, tenant_id: UUID, hook: Hook
+) -> None:
+    receiver, url = hook
+    for number in range(4):
+        for stream in ("site/1", "line/1"):
+            await publish(log, tenant_id, 1, stream=stream, state=b'{"n":%d}' % number)
+    webhook_id = await subscribe(
+        log, tenant_id, url, streams=["site/*"], filter={"data.n": {"$gte": 2}}
+    )
+    async with working(database_url):
+        await ask(log, tenant_id, webhook_id, to_position=8)
+        await soon(lambda: rows(database_url, ENDED))
+        await soon(lambda: gone(database_url))
+
+    assert sorted(a["daybook-position"] for a in receiver.arrivals) == ["5", "7"]
+
+
 async def test_what_is_older_than_the_webhook_meets_what_is_newer(
     database_url: str, log: Log, tenant_id: UUID, hook: Hook
 ) -> None:
