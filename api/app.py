@@ -16,7 +16,14 @@ from api.request import ApiRequest
 from api.services import opened
 from api.settings import ApiSettings
 from api.tenancy import keys, me, tenants, tickets
-from api.webhooks import deliveries, event_types, matching, replays, rotation
+from api.webhooks import (
+    dead_letters,
+    deliveries,
+    event_types,
+    matching,
+    replays,
+    rotation,
+)
 from api.webhooks import routes as webhooks
 from projections.settings import read
 
@@ -31,6 +38,7 @@ CONTEXTS = (
     rotation,
     matching,
     deliveries,
+    dead_letters,
     replays,
     event_types,
     tenants,

@@ -40,7 +40,7 @@ from domain.ids import DeliveryKey, MalformedId
 from domain.webhooks import delivery as rules
 from projections.log import views as log_views
 from projections.postgres import Connection
-from projections.webhooks import deliveries
+from projections.webhooks import by_hand, deliveries
 from projections.webhooks.deliveries import Key, Selection
 
 PATH = "/api/v1/webhook-deliveries"
@@ -146,7 +146,7 @@ async def _retry(connection: Connection, tenant_id: UUID, key: DeliveryKey) -> N
     if not rules.may_retry_by_hand(found.state):
         detail = "the delivery is being sent just now; wait for what comes of it"
         raise Invalid([Fault("#", "invalid", detail)], detail)
-    if not await deliveries.retry(connection, tenant_id, found):
+    if not await by_hand.retry(connection, tenant_id, found):
         # A worker, or somebody else's retry, was quicker: look again.
         raise MovedOn
 

@@ -74,13 +74,13 @@ def delivery(row: deliveries.Delivery) -> Delivery:
         stream=row.stream,
         position=row.position,
         sequence=row.sequence,
-        replay_id=None,
+        replay_id=ids.encode("rpl", row.replay_id) if row.replay_id else None,
         state=row.state,
         attempt_count=row.attempts,
         next_attempt_at=shapes.time_or_none(row.next_attempt_at),
         status_code=row.status_code,
         error=row.error,
-        created_at=shapes.time(row.recorded_at),
+        created_at=shapes.time(row.created_at),
         finished_at=shapes.time_or_none(row.finished_at),
     )
 

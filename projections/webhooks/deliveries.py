@@ -36,8 +36,10 @@ class Delivery(NamedTuple):
     event_id: str
     type: str
     stream: str
-    recorded_at: datetime
     webhook_state: str
+    replay_id: UUID | None
+    created_at: datetime
+    is_owed: bool
 
     @property
     def key(self) -> DeliveryKey:
@@ -165,22 +167,6 @@ async def attempts(
     return await rows.many(
         connection, Attempt, QUERIES["attempts"], _place(tenant_id, of)
     )
-
-
-async def retry(connection: Connection, tenant_id: UUID, of: Delivery) -> bool:
-    """Have one attempt made now; False when the delivery or its webhook has moved on.
-
-    One that waits for its first attempt is left as it is: it is sent as soon as its lane
-    has room, and marking it due would race with the worker that takes it just now.
-    """
-    place = _place(tenant_id, of)
-    names = {"pending": None, "retrying": "retry_waiting"}
-    name = names.get(of.state, "retry_finished")
-    if name and not await (await connection.execute(QUERIES[name], place)).fetchone():
-        return False
-    await connection.execute(QUERIES["poke"], place)
-    await connection.execute(QUERIES["notify_work"])
-    return True
 
 
 def _place(tenant_id: UUID, of: Delivery) -> dict[str, Any]:

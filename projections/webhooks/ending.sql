@@ -1,7 +1,8 @@
 -- name: cancel_owed
 -- Some of what a lane is owed becomes cancelled; how much: all of a deleted webhook's and a
 -- cancelled replay's, or what a webhook was told to skip. What is on the wire is left: it
--- settles, and if it would wait again it is found here.
+-- settles, and if it would wait again it is found here. Spared is, in the lane of a replay,
+-- what was asked for by hand.
 with mine as (
     select tenant_id, webhook_id, replay, sent_through from lanes
     where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
@@ -17,6 +18,7 @@ gone as (
             select q.position from owed q, mine m
             where q.tenant_id = %(tenant_id)s and q.webhook_id = %(webhook_id)s
                 and q.replay = %(replay)s and q.position <= %(through)s
+                and not (%(spares)s and (q.once or q.base > 0))
                 and (q.next_attempt_at is not null or q.held_at is not null
                      or (q.attempts = 0
                          and (q.stream is not null or q.position > m.sent_through)))
@@ -39,16 +41,28 @@ kept as (
 )
 select count(*) as cancelled from kept
 
+-- name: still_owed
+-- What is left in a lane, and of it what was not asked for by hand, where that matters.
+-- asked: the count by which the lane may be ended, if nothing is left (see 0019).
+select l.asked,
+    exists (
+        select from owed o
+        where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
+            and o.replay = l.replay) as anything,
+    %(spares)s and exists (
+        select from owed o
+        where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
+            and o.replay = l.replay and not (o.once or o.base > 0)) as ordinary
+from lanes l
+where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s
+    and l.replay = %(replay)s and l.epoch = %(epoch)s
+
 -- name: end_lane
--- The lane of a deleted webhook ends once nothing is owed there and the handoff has
+-- The lane of a deleted webhook, empty when it was looked at, ends once the handoff has
 -- passed the deletion, so that no row can come after it.
 delete from lanes l
 where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s
-    and l.replay = %(replay)s and l.epoch = %(epoch)s
-    and not exists (
-        select from owed o
-        where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
-            and o.replay = l.replay)
+    and l.replay = %(replay)s and l.epoch = %(epoch)s and l.asked = %(asked)s
     and (select log_position from checkpoints where name = 'deliveries') >= (
         select e.log_position from events e
         where e.tenant_id = %(tenant_id)s and e.stream = %(stream)s
@@ -56,17 +70,13 @@ where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s
 returning l.webhook_id
 
 -- name: end_replay_lane
--- The lane of a replay that has ended, once nothing is owed there.
+-- The lane of a replay that has ended, empty when it was looked at.
 delete from lanes l
 using replays r
 where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s
-    and l.replay = %(replay)s and l.epoch = %(epoch)s
+    and l.replay = %(replay)s and l.epoch = %(epoch)s and l.asked = %(asked)s
     and r.tenant_id = l.tenant_id and r.webhook_id = l.webhook_id and r.replay = l.replay
     and r.state <> 'running'
-    and not exists (
-        select from owed o
-        where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
-            and o.replay = l.replay)
 returning l.webhook_id
 
 -- name: end_skipping

@@ -16,7 +16,11 @@ select l.tenant_id, l.webhook_id, l.replay, w.version, w.enabled_version,
     w.on_dead = 'continue' and exists (
         select from owed o
         where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
-            and o.replay = l.replay and o.held_at is not null) as lets_go
+            and o.replay = l.replay and o.held_at is not null) as lets_go,
+    j.state = 'cancelled' and exists (
+        select from owed o
+        where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
+            and o.replay = l.replay and not (o.once or o.base > 0)) as is_cancelling
 from unnest(%(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[])
     as a (tenant_id, webhook_id, replay)
 join lanes l using (tenant_id, webhook_id, replay)

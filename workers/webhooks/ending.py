@@ -18,6 +18,8 @@ from workers.webhooks.lane import Lane, Lanes
 
 PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
+# Between two looks whether a lane is empty in which something was asked for by hand.
+OVER_SECONDS = 5.0
 EVERYTHING = 2**63 - 1
 
 
@@ -56,7 +58,8 @@ class Ender:
             except postgres.AWAY:
                 pass
             await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            waits = lane.is_over and not lane.has_ended
+            pause = min(pause * 2, OVER_SECONDS if waits else LONGEST_PAUSE_SECONDS)
 
     async def _step(self, lane: Lane) -> bool:
         """Do all that can be done now; whether that was all."""
@@ -67,10 +70,10 @@ class Ender:
             [row] = await self._link.rows(ENDING["cancel_owed"], params)
             if not row.cancelled:
                 break
+        if lane.has_ended or lane.is_over:
+            return await self._end_lane(lane, params)
         if not through:
             return True
-        if lane.has_ended:
-            return await self._end_lane(lane, params)
         if await self._link.rows(ENDING["end_skipping"], params):
             lane.skip_through, lane.has_new = 0, True
             self._lanes.line_up(lane)
@@ -84,8 +87,18 @@ class Ender:
             self._lanes.line_up(lane)
 
     async def _end_lane(self, lane: Lane, params: dict[str, Any]) -> bool:
+        rows = await self._link.rows(ENDING["still_owed"], params)
+        if not rows:  # not under our epoch any more: the keeper finds out
+            return False
+        [left] = rows
+        if lane.spares and not left.ordinary and lane.has_ended:
+            # What is left was asked for by hand, and is sent.
+            lane.has_ended, lane.has_new = False, True
+            self._lanes.line_up(lane)
+        if left.anything or lane.unsettled:
+            return False
         query = ENDING["end_replay_lane" if lane.key.replay else "end_lane"]
-        if lane.unsettled or not await self._link.rows(query, params):
+        if not await self._link.rows(query, params | {"asked": left.asked}):
             return False
         self._lanes.remove(lane)
         return True
@@ -93,5 +106,6 @@ class Ender:
     def _params(self, lane: Lane) -> dict[str, Any]:
         return lane.key._asdict() | {
             "epoch": lane.epoch,
+            "spares": lane.spares,
             "stream": subscription.stream(lane.key.webhook_id),
         }

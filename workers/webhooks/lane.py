@@ -29,7 +29,9 @@ class Lane:
     is_lost: bool = False  # another worker's by now: begin nothing
     is_doubtful: bool = False  # rows may have been begun that we were not told of
     is_ordered: bool = False
-    has_ended: bool = False  # its webhook was deleted, its replay is over: send nothing
+    has_ended: bool = False  # all that is owed gets cancelled: send nothing
+    is_over: bool = False  # of a replay that has ended: it goes when nothing is owed
+    spares: bool = False  # a replay's: what is asked for by hand is never cancelled
     replay_id: UUID | None = None
     fresh_ids: bool = False
     skip_through: int = 0

@@ -62,7 +62,7 @@ class Replayer:
 
         Whether there may be another piece at once.
         """
-        if lane.is_lost or lane.has_ended:
+        if lane.is_lost or lane.has_ended or lane.is_over:
             return False
         params = lane.key._asdict() | {"ahead": AHEAD}
         [work] = await self._link.rows(QUERIES["replay_work"], params)
@@ -116,5 +116,5 @@ class Replayer:
         except (DomainError, psycopg.Error) as error:  # asked again in a moment
             log.warning("replay_not_completed", error=type(error).__name__)
         else:
-            lane.has_ended = True
+            lane.is_over = True
             self._lanes.hint([key.webhook_id])

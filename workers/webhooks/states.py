@@ -13,7 +13,8 @@ async def refresh(link: Link, owned: Lanes, lanes: Sequence[Lane]) -> list[Lane]
     """Learn what the lanes' webhooks are like now, and when their next retry is due.
 
     Returns those where something is to be ended: what is owed to a deleted webhook, by a
-    cancelled replay, what is to be skipped, what holds its stream and need not any more.
+    cancelled replay, what is to be skipped, what holds its stream and need not any more,
+    and the lane of a replay that is over.
     """
     if not lanes:
         return []
@@ -28,7 +29,7 @@ async def refresh(link: Link, owned: Lanes, lanes: Sequence[Lane]) -> list[Lane]
             lane.next_due = None
         if row.due_in is not None:
             owned.schedule(lane, time.monotonic() + row.due_in)
-        if lane.has_ended or lane.skip_through or row.lets_go:
+        if lane.has_ended or lane.is_over or lane.skip_through or row.lets_go:
             ending.append(lane)
     return ending
 
@@ -40,5 +41,7 @@ def _learn(lane: Lane, row: Any) -> None:
     lane.replay_id = row.replay_id
     lane.fresh_ids = bool(row.fresh_ids)
     lane.begun_at = row.replay_at or lane.begun_at
-    over = row.replay_state is not None and row.replay_state != "running"
-    lane.has_ended = row.state == "deleted" or over
+    is_deleted = row.state == "deleted"
+    lane.is_over = row.replay_state not in (None, "running")
+    lane.spares = lane.key.replay > 0 and not is_deleted
+    lane.has_ended = is_deleted or bool(row.is_cancelling)

@@ -131,6 +131,7 @@ NAMING: dict[str, str | None] = {
     "source_id": None,  # of its source; unique within the tenant
     "external_id": None,  # the operator's
     "fresh_ids": None,  # a yes or no
+    "delivery_ids": None,  # test_redrive.py
 }
 NAMES_SOMETHING = re.compile(r"(.*_)?ids?|stream")
 # They wait for somebody who is not there in these tests: a worker, the next event.
