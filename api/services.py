@@ -97,7 +97,7 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
         for pool in (database, operator):
             await pool.open()
             stack.push_async_callback(pool.close)
-        edge = Link(url, "daybook_app", "api edge", **_SOON_MISSED)
+        edge = Link(url, "daybook_edge", "api edge", **_SOON_MISSED)
         stack.push_async_callback(edge.close)
         log = Log(environment(url, "daybook_app"))
         stack.push_async_callback(asyncio.to_thread, log.close)

@@ -17,6 +17,7 @@ ROLES = (
     "daybook_owner",
     "daybook_log",
     "daybook_app",
+    "daybook_edge",
     "daybook_operator",
     "daybook_worker",
     "daybook_backup",
@@ -60,6 +61,14 @@ DEFINERS = {
     "take_quotas": "daybook_owner",
     "redeem_ticket": "daybook_operator",
 }
+# Those of them that a tenant's own requests may call: none shows another tenant's rows.
+LENT = {
+    "authenticate",  # asks for a key, and tells of its own tenant
+    "keep_key",  # writes what it cannot read
+    "live_generation",  # a number of the platform's
+    "posted_through",  # a number of the platform's
+    "redeem_ticket",  # asks for a ticket, and tells of its own tenant
+}
 # What is looked for, and what is wrong when something is found.
 RULES: Mapping[str, str] = {
     "unwalled_tables": "no forced row-level security on",
@@ -86,6 +95,7 @@ async def faults(connection: Connection) -> list[str]:
         "operators": list(OPERATORS_TABLES),
         "definers": list(DEFINERS),
         "lenders": list(DEFINERS.values()),
+        "lent": list(LENT),
     }
     found = []
     for rule, what in RULES.items():

@@ -32,11 +32,13 @@ where c.relnamespace = 'daybook'::regnamespace and c.relkind in ('r', 'p')
         where a.attrelid = c.oid and a.attname = 'tenant_id' and a.attnotnull)
 
 -- name: told_too_much
--- What a tenant's requests, or the operator's, may touch without having any business there.
+-- What may be touched by who has no business there: by a tenant's requests, the operator's,
+-- and the role that does something for several tenants at once, which has none anywhere.
 select c.relname || ' (' || r.role || ')' as name
 from pg_class c
-cross join (values ('daybook_app', %(told)s::text[]), ('daybook_operator', %(operators)s::text[]))
-    as r (role, tables)
+cross join (values
+    ('daybook_app', %(told)s::text[]), ('daybook_edge', '{}'),
+    ('daybook_operator', %(operators)s::text[])) as r (role, tables)
 where c.relnamespace = 'daybook'::regnamespace and c.relkind in ('r', 'p', 'v', 'S')
     and (r.role <> 'daybook_app' or c.relname = any(%(platform)s))
     and not c.relname = any(r.tables)
@@ -106,7 +108,8 @@ where c.relnamespace = 'daybook'::regnamespace
 
 -- name: lending_functions
 -- Functions with their owner's rights: unknown ones, another owner's, those that everybody
--- may call, and those that would find somebody's own table before ours.
+-- may call, or a tenant's requests though they are not for them, and those that would find
+-- somebody's own table before ours.
 select p.proname || '()' as name
 from pg_proc p
 left join unnest(%(definers)s::text[], %(lenders)s::text[]) as k (name, owner)
@@ -114,7 +117,9 @@ left join unnest(%(definers)s::text[], %(lenders)s::text[]) as k (name, owner)
 where p.pronamespace = 'daybook'::regnamespace and p.prosecdef
     and (k.owner is distinct from pg_get_userbyid(p.proowner)
         or not 'search_path=daybook, pg_temp' = any(coalesce(p.proconfig, '{}'))
-        or has_function_privilege('public', p.oid, 'execute'))
+        or has_function_privilege('public', p.oid, 'execute')
+        or has_function_privilege('daybook_app', p.oid, 'execute')
+            and not p.proname = any(%(lent)s))
 
 -- name: makers
 -- Who may make things in the schema, beside its owner: a table of the same name as one of

@@ -22,7 +22,7 @@ from psycopg_pool.base import BasePool
 from domain.errors import Unavailable
 from projections.telemetry import Watched
 
-Role = Literal["daybook_app", "daybook_operator", "daybook_worker"]
+Role = Literal["daybook_app", "daybook_edge", "daybook_operator", "daybook_worker"]
 Connection = AsyncConnection[Any]
 
 _SETTINGS = {

@@ -12,6 +12,9 @@ from projections.sql import Queries
 QUERIES = Queries("projections", "startup.sql")
 OLDEST, NEWEST = 150000, 190000  # server_version_num: Postgres 15 to 18
 WAIT_SECONDS = 60.0
+# The roles in which each process connects.
+API: tuple[postgres.Role, ...] = ("daybook_app", "daybook_edge", "daybook_operator")
+WORKER: tuple[postgres.Role, ...] = ("daybook_worker",)
 
 log = structlog.get_logger("daybook.startup")
 

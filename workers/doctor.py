@@ -70,7 +70,7 @@ async def _inside(url: str) -> list[Finding]:
 
 async def _safety(url: str) -> Finding:
     try:
-        await startup.check(url, "daybook_app", "daybook_operator", "daybook_worker")
+        await startup.check(url, *startup.API, *startup.WORKER)
     except startup.Refused as error:
         return Finding(False, "safety", str(error))
     return Finding(

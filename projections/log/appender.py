@@ -57,8 +57,10 @@ class Appender:
     """Group commit for one process; made, started and closed by its root."""
 
     def __init__(self, url: str, role: postgres.Role) -> None:
+        """`role` is whose riders and postings come; it need not append itself."""
+        self._role = role
         self._conninfo = postgres.conninfo(
-            url, role, "appender", statement_timeout="10s"
+            url, _appending(role), "appender", statement_timeout="10s"
         )
         self._queue = RequestQueue()
         self._connection: psycopg.Connection[Any] | None = None
@@ -194,25 +196,25 @@ class Appender:
         psycopg's waits for all answers before it sends the COMMIT.)
         """
         tenant = {"tenant_id": str(request.tenant_id)}
-        first = [Statement(QUERIES["enter_tenant"], tenant)]
-        if request.operator:
-            first.append(Statement(QUERIES["enter_operator"], {}))
+        own = _entering("daybook_operator" if request.operator else self._role)
+        first = [Statement(QUERIES["enter_tenant"], tenant), own, *request.before]
+        first.append(_entering(_appending(self._role)))
         append: tuple[Any, Any] = (QUERIES["append_or_abort"], calls.arrays([request]))
-        after = list(request.after)
+        after = [own, *request.after]
         if request.claim is not None:
-            after.append(calls.keep_command(request.claim, request.entries))
+            after.insert(0, calls.keep_command(request.claim, request.entries))
         connection = self._connected()
         quoted = psycopg.ClientCursor(connection)
         # Named statements in full, their parameters quoted; nothing else is put in.
         message = "\n;\n".join(
             quoted.mogrify(query, parameters)
-            for query, parameters in (*first, *request.before, append, *after)
+            for query, parameters in (*first, append, *after)
         )
         failpoint("command.call")
         begun = time.monotonic()
         appended = connection.execute(message)
         failpoint("command.called")
-        for _ in range(len(first) + len(request.before)):
+        for _ in first:
             appended.nextset()
         self._notifier.notify()
         rows = appended.fetchall()
@@ -292,6 +294,15 @@ def _turned_away(group: Sequence[Request], why: str) -> list[Answer | Exception]
     telemetry.append_refused(why, len(group))
     kind = OutcomeUnknown if why == "unknown" else Unavailable
     return [kind() for _ in group]
+
+
+def _appending(role: postgres.Role) -> postgres.Role:
+    """A group is of several tenants: no role that is one tenant's may append it."""
+    return "daybook_edge" if role == "daybook_app" else role
+
+
+def _entering(role: postgres.Role) -> Statement:
+    return Statement(QUERIES["enter_role"], {"role": role})
 
 
 def _answer(group: Sequence[Request], outcomes: Sequence[Answer | Exception]) -> None:

@@ -58,7 +58,7 @@ class Claims:
     """The claims of one process."""
 
     def __init__(self, link: Link) -> None:
-        """`link` is a connection of role daybook_app whose session holds the locks."""
+        """`link` is a connection of role daybook_edge whose session holds the locks."""
         self._link = link
         self._together = Together(self._claim_all)
         # The session may take a lock twice: within the process we take turns ourselves.

@@ -40,9 +40,9 @@ from log_find(%b::uuid[], %b::text[])
 -- For the rest of the transaction: rows of this tenant only.
 select set_config('app.tenant_id', %(tenant_id)s, true)
 
--- name: enter_operator
--- For the rest of the transaction: tenants and keys, and nothing else.
-select set_config('role', 'daybook_operator', true)
+-- name: enter_role
+-- Until another one, or the end of the transaction: what this role may do.
+select set_config('role', %(role)s, true)
 
 -- name: stream_events
 -- A stream's events for an aggregate, forwards.

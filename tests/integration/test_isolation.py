@@ -80,6 +80,14 @@ OPENINGS: dict[str, tuple[str, str]] = {
         "lending_functions",
         "authenticate()",
     ),
+    "grant execute on function claim_keys to daybook_app": (
+        "lending_functions",
+        "claim_keys()",
+    ),
+    "grant select on tenants to daybook_edge": (
+        "told_too_much",
+        "tenants (daybook_edge)",
+    ),
     "grant execute on function log_append to public": (
         "lending_functions",
         "log_append()",

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -27,6 +28,7 @@ ROLES = (
     "daybook_owner",
     "daybook_log",
     "daybook_app",
+    "daybook_edge",
     "daybook_operator",
     "daybook_worker",
     "daybook_backup",
@@ -273,12 +275,12 @@ def test_a_login_that_may_make_roles_and_owns_the_database(
         # when
         migrate(url)
         # then: the login can take on each of its roles, and work
-        for role in ("app", "operator", "worker"):
+        for role in ("app", "edge", "operator", "worker"):
             with psycopg.connect(url, options=f"-c role={prefix}_{role}") as connection:
                 assert connection.execute("select current_user").fetchone() == (
                     f"{prefix}_{role}",
                 )
-        assert_appends(url, f"{prefix}_app")
+        assert_appends(url, prefix)
 
 
 def test_a_login_that_was_given_the_roles_by_somebody_else(
@@ -296,7 +298,7 @@ def test_a_login_that_was_given_the_roles_by_somebody_else(
         # when
         migrate(url)
         # then
-        assert_appends(url, "daybook_app")
+        assert_appends(url, "daybook")
 
 
 def test_a_login_that_may_not_take_on_the_roles_is_refused(server_url: str) -> None:
@@ -307,17 +309,16 @@ def test_a_login_that_may_not_take_on_the_roles_is_refused(server_url: str) -> N
         migrate(url)
 
 
-def assert_appends(url: str, role: str) -> None:
+def assert_appends(url: str, prefix: str) -> None:
     """The roles' rights fit together: an event goes in, its tenant sees it."""
     entry = an_entry(ids.new())
-    with psycopg.connect(
-        conninfo(url, role, "test"),
-        autocommit=True,  # type: ignore[arg-type]
-    ) as connection:
+    as_edge: Any = f"{prefix}_edge"
+    with psycopg.connect(conninfo(url, as_edge, "test"), autocommit=True) as connection:
         connection.execute(QUERIES["append"], calls.arrays([Request([entry])]))
         with connection.transaction():
             tenant = {"tenant_id": str(entry.tenant_id)}
             connection.execute(QUERIES["enter_tenant"], tenant)
+            connection.execute(QUERIES["enter_role"], {"role": f"{prefix}_app"})
             assert connection.execute("select from events").rowcount == 1
 
 

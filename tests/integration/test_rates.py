@@ -22,7 +22,7 @@ ASKER = "tests.support.asking"
 
 @pytest.fixture
 async def link(database_url: str) -> AsyncIterator[Link]:
-    made = Link(database_url, "daybook_app", "rates")
+    made = Link(database_url, "daybook_edge", "rates")
     yield made
     await made.close()
 

@@ -15,7 +15,7 @@ AT_ONCE = 50
 
 async def ask(url: str, how: str, size: int, times: int) -> int:
     """How much of `times` was granted."""
-    link = Link(url, "daybook_app", "asking")
+    link = Link(url, "daybook_edge", "asking")
     rates, quota = Rates(link), Quota("asked for", size)
     await link.connection()
     print("ready", flush=True)

@@ -126,7 +126,7 @@ class Writer:
         """A transaction that holds the log while this client dawdles."""
         entries = self._entries(self._chance.choice(SIZES[:5]))
         keeps = self._chance.random() < 0.6
-        settings = postgres.conninfo(self._url, "daybook_app", "slow writer")
+        settings = postgres.conninfo(self._url, "daybook_edge", "slow writer")
         receipts = []
         try:
             with (

@@ -53,7 +53,7 @@ def serve_command(host: str, port: int) -> None:
     """The HTTP API; settings come from DAYBOOK_* variables."""
     with logs.writing(_log_settings()), spans.exporting("daybook-api"):
         url = database_url()
-        run(startup.wait_and_check(url, "daybook_app", "daybook_operator"))
+        run(startup.wait_and_check(url, *startup.API))
         sock = serve.listen(host, port)
         http = serve.server()
         click.echo(f"http://{host}:{sock.getsockname()[1]}", err=True)
@@ -76,7 +76,7 @@ def work() -> None:
     async def work_until_told() -> None:
         stop = asyncio.Event()
         on_signals(stop.set)
-        await startup.wait_and_check(chosen.database_url, "daybook_worker")
+        await startup.wait_and_check(chosen.database_url, *startup.WORKER)
         async with _metrics(chosen):
             await Worker(chosen).run(stop)
 

@@ -60,9 +60,7 @@ class Session:
         # Saved before anything uses them: what is sealed with a lost key stays sealed.
         files.save_keys(self._folder, keys)
         self._configure(database.url, keys)
-        await startup.check(
-            database.url, "daybook_app", "daybook_operator", "daybook_worker"
-        )
+        await startup.check(database.url, *startup.API, *startup.WORKER)
         sock = self._listen()
         receiver = Receiver(lambda: keys.webhook_secrets, self._arrive)
         receiver_url = await _start_near(receiver, sock.getsockname()[1] + 1)

@@ -30,8 +30,8 @@ def connect(url: str, role: Role) -> psycopg.Connection[Any]:
 
 @pytest.fixture
 def app(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection in the role of the API."""
-    with connect(database_url, "daybook_app") as connection:
+    """A connection in the role in which the API appends."""
+    with connect(database_url, "daybook_edge") as connection:
         yield connection
 
 
@@ -314,7 +314,9 @@ def test_a_loop_of_causes_ends(app: psycopg.Connection[Any], tenant_id: UUID) ->
     ],
     ids=lambda statement: statement.split()[0],
 )
-@pytest.mark.parametrize("role", ["daybook_app", "daybook_operator", "daybook_worker"])
+@pytest.mark.parametrize(
+    "role", ["daybook_app", "daybook_edge", "daybook_operator", "daybook_worker"]
+)
 def test_only_log_append_writes(database_url: str, role: Role, statement: str) -> None:
     with connect(database_url, role) as connection:
         connection.execute(
@@ -341,6 +343,7 @@ def test_the_app_sees_its_tenant_only(
     append(app, [[an_entry(tenant_id)], [an_entry(other)]])
     with app.transaction():
         app.execute(QUERIES["enter_tenant"], {"tenant_id": str(tenant_id)})
+        app.execute(QUERIES["enter_role"], {"role": "daybook_app"})
         seen = app.execute("select distinct tenant_id from events").fetchall()
     assert [row.tenant_id for row in seen] == [tenant_id]
 
@@ -349,6 +352,7 @@ def test_without_a_tenant_the_app_sees_an_error(
     app: psycopg.Connection[Any], tenant_id: UUID
 ) -> None:
     append(app, [[an_entry(tenant_id)]])
+    app.execute("set role daybook_app")
     # never set
     with pytest.raises(psycopg.errors.UndefinedObject):
         app.execute("select * from events")

@@ -17,7 +17,7 @@ from projections.log import claims as module
 from projections.log.appender import Appender
 from projections.log.claims import Claims
 from projections.log.request_queue import Request
-from projections.postgres import Link
+from projections.postgres import Database, Link
 from tests.support.builders import an_entry
 from tests.support.waiting import soon
 from workers import sweeping
@@ -29,7 +29,7 @@ PRINT = b"a fingerprint"
 @pytest.fixture
 async def links(database_url: str) -> AsyncIterator[list[Link]]:
     """The connections of two processes."""
-    made = [Link(database_url, "daybook_app", f"claims {n}") for n in range(2)]
+    made = [Link(database_url, "daybook_edge", f"claims {n}") for n in range(2)]
     yield made
     for link in made:
         await link.close()
@@ -141,8 +141,10 @@ async def test_a_command_that_was_run_before_leaves_nothing(
 
 
 async def test_what_was_answered_is_told_again(
-    appender: Appender, processes: list[Claims], links: list[Link], tenant_id: UUID
+    appender: Appender, processes: list[Claims], database_url: str, tenant_id: UUID
 ) -> None:
+    reader = Database(database_url, "daybook_app", "reader", size=1)
+    await reader.open()
     claim = a_claim(tenant_id)
     entries = [an_entry(tenant_id), an_entry(tenant_id, stream="site/8")]
     receipts = await appender.append(Request(entries, claim=claim))
@@ -153,12 +155,9 @@ async def test_what_was_answered_is_told_again(
             claim.made,
             None,
         )
-        connection = await links[0].connection()
-        async with connection.transaction():
-            await connection.execute(
-                "select set_config('app.tenant_id', %s, true)", [str(tenant_id)]
-            )
+        async with reader.tenant(tenant_id) as connection:
             assert await module.receipts(connection, kept) == receipts
+        await reader.close()
         await processes[0].keep(claim, 202, {"a": "b"}, b"body")
     async with processes[1].claimed((tenant_id, "k")) as kept:
         assert (kept.status, kept.headers, kept.body) == (202, {"a": "b"}, b"body")
