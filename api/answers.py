@@ -6,6 +6,7 @@ publish a fifth of its time.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Self
 
 import msgspec
@@ -58,12 +59,17 @@ class Answer:
     def adding(self, headers: Mapping[str, str]) -> Self:
         """With these headers as well; returns itself."""
         for name, value in headers.items():
-            self._headers.append((name.lower().encode(), value.encode("latin-1")))
+            self._headers.append((_lower(name), value.encode("latin-1")))
         return self
 
     def to_asgi_response(self, **_: Any) -> Self:
         """Itself: what Litestar asks of that which an exception handler returns."""
         return self
+
+
+@lru_cache(100)
+def _lower(name: str) -> bytes:
+    return name.lower().encode()
 
 
 def json(

@@ -8,6 +8,7 @@ from litestar import Litestar
 
 from api import docs, errors, guards, health, limits, metrics, openapi
 from api.consumers import routes as consumers
+from api.direct import Direct
 from api.edge import Edge
 from api.log import cloudevents, sse, streams, websocket
 from api.log import routes as log
@@ -83,5 +84,5 @@ def create_app(settings: ApiSettings) -> Litestar:
         logging_config=None,
     )
     app.state.openapi = openapi.document(app.routes)
-    app.asgi_handler = Edge(app.asgi_handler)
+    app.asgi_handler = Edge(Direct(app))
     return app

@@ -113,7 +113,7 @@ class ReadModelBehind(DomainError):
 
 
 class TooLarge(DomainError):
-    """The body is too large."""
+    """The body is larger than this path takes."""
 
     code = "too_large"
 
@@ -273,3 +273,10 @@ _ANSWERS: dict[Any, Any] = {
 }
 # Litestar asks for Responses, and uses nothing of them but what an Answer has.
 HANDLERS: ExceptionHandlersMap = _ANSWERS
+
+
+def answered(request: Request[Any, Any, Any], error: Exception) -> Answer:
+    """What an error is answered with, as Litestar finds it in the table."""
+    kind = next(kind for kind in _ANSWERS if isinstance(error, kind))
+    answer: Answer = _ANSWERS[kind](request, error)
+    return answer

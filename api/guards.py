@@ -35,7 +35,8 @@ async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
         raise ScopeMissing("nobody may do this")
     if declared.is_public:
         return None
-    headers = dict(scope["headers"])
+    ours = cast(ApiRequest, request)
+    headers = ours.fields
     services: Services = request.app.state.services
     named = headers.get(b"daybook-tenant")
     sent = _ticket(scope, declared)
@@ -50,7 +51,6 @@ async def authorise(request: Request[Any, Any, Any]) -> Answer | None:
         reading.parameters(scope["query_string"], NoParameters)
     scope["auth"] = caller
     if b"idempotency-key" in headers:
-        ours = cast(ApiRequest, request)
         return await idempotency.answered(ours, headers[b"idempotency-key"])
     return None
 

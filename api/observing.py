@@ -10,40 +10,17 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
 
+from api.traffic import TRAFFIC
 from domain import ids, traces
 from domain.traces import Trace
 from projections import tracing
-from projections.telemetry import REGISTRY
 from projections.tracing import Served
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "none"  # the route of a path that leads nowhere
 CUT_OFF = "none"  # the status of a request that ended without an answer
 _WATCHING = ("/health/", "/metrics")
-
-_REQUESTS = Counter(
-    "daybook_requests",
-    "Requests that ended, by route and status.",
-    ["method", "route", "status"],
-    registry=REGISTRY,
-)
-_SECONDS = Histogram(
-    "daybook_request_seconds",
-    "Seconds from a request's head to its answer's.",
-    ["method", "route"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
-    registry=REGISTRY,
-)
-_IN_FLIGHT = Gauge(
-    "daybook_requests_in_flight",
-    "Requests that have not ended.",
-    registry=REGISTRY,
-)
-# A labelled series costs a lock and a tuple to find, each time.
-_counter = lru_cache(4096)(_REQUESTS.labels)
-_histogram = lru_cache(1024)(_SECONDS.labels)
 
 
 class Observer:
@@ -56,7 +33,7 @@ class Observer:
 
     def begun(self, scope: Any) -> Served | None:
         """A request has come; its span, where spans are made."""
-        _IN_FLIGHT.inc()
+        TRAFFIC.in_flight += 1
         if not tracing.is_on() or scope["path"].startswith(_WATCHING):
             return None
         return Served(trace(scope))
@@ -70,12 +47,12 @@ class Observer:
         span: Served | None,
     ) -> None:
         """It is over; `answered_seconds` is until its answer began."""
-        _IN_FLIGHT.dec()
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = scope.get("path_template") or UNMATCHED
-        _counter(method, route, str(status or CUT_OFF)).inc()
-        if status is not None:
-            _histogram(method, route).observe(answered_seconds)
+        if status is None:
+            TRAFFIC.ended(method, route, CUT_OFF, None)
+        else:
+            TRAFFIC.ended(method, route, str(status), answered_seconds)
         if span is not None:
             span.end(method, route, status)
         self._writer(route, status)(

@@ -38,6 +38,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     answers: Answers
     media_type: str
     policy: str  # the rate limit that it counts for
+    is_direct: bool  # its path has no parameters, and Litestar's router is gone around
 
     @property
     def takes_ticket(self) -> bool:
@@ -56,12 +57,13 @@ def operation(
     headers: Mapping[str, str] | None = None,
     media_type: str = JSON,
     policy: str = "default",
+    direct: bool = False,
 ) -> dict[str, Any]:
     """Arguments for Litestar's route decorators; no scopes: any valid key.
 
     `bodies`: by media type, where it is not one JSON `body`. `headers`: those of its own,
     with what they mean. `media_type` is that of the answers. `policy`: the rate limit that
-    it counts for.
+    it counts for. `direct`: see `api/direct.py`.
     """
     declared = Operation(
         summary=summary,
@@ -74,6 +76,7 @@ def operation(
         answers=answers,
         media_type=media_type,
         policy=policy,
+        is_direct=direct,
     )
     return _arguments(declared)
 
@@ -91,6 +94,7 @@ def public() -> dict[str, Any]:
         answers={},
         media_type=JSON,
         policy="",
+        is_direct=False,
     )
     return _arguments(declared)
 

@@ -1,7 +1,7 @@
 """Publishing over HTTP: single events against a bare endpoint, batches beside COPY.
 
 One API process, as `daybook serve` runs it, and one connection for each caller. The bare
-endpoint is `benchmarks/bare.py`, on the same server with the same types.
+endpoint is `benchmarks/rig/bare.py`, on the same server with the same types.
 """
 
 import os
@@ -20,7 +20,8 @@ import msgspec
 import psycopg
 import uvloop
 
-from benchmarks import client, measure
+from benchmarks import measure
+from benchmarks.rig import load
 from domain.tenancy.api_key import SCOPES
 from projections.vault import generate_keys
 from workers import serve
@@ -52,10 +53,10 @@ class Api:
             body = {"name": "k", "scopes": list(SCOPES), "tenant_id": tenant["id"]}
             self.key = operator.post("/api/v1/keys", json=body).json()["key"]
 
-    def rate(self, path: str, body: Any, callers: int) -> client.Result:
+    def rate(self, path: str, body: Any, callers: int) -> load.Result:
         """Answers to this body, for SECONDS."""
-        message = client.request(path, msgspec.json.encode(body), self.key)
-        return uvloop.run(client.load(self.port, message, callers, SECONDS))
+        message = load.request(path, msgspec.json.encode(body), self.key)
+        return uvloop.run(load.run(self.port, message, callers, SECONDS))
 
 
 def _wait_until_ready(operator: httpx.Client) -> None:
@@ -89,7 +90,7 @@ def api(url: str) -> Iterator[Api]:
 def bare() -> Iterator[int]:
     """The bare endpoint; its port."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.bare", str(port)]
+    command = [sys.executable, "-m", "benchmarks.rig.bare", str(port)]
     with running(command, dict(os.environ)):
         deadline = time.monotonic() + START_SECONDS
         while not _answers(port):
@@ -125,7 +126,7 @@ def free_port() -> int:
 
 def single_event(ours: Api, port: int) -> None:
     """One event a request, from 64 callers."""
-    message = client.request(EVENTS, msgspec.json.encode(EVENT))
+    message = load.request(EVENTS, msgspec.json.encode(EVENT))
     latencies: list[float] = []
 
     def publish() -> float:
@@ -134,7 +135,7 @@ def single_event(ours: Api, port: int) -> None:
         return result.count / SECONDS
 
     def answer() -> float:
-        result = uvloop.run(client.load(port, message, CALLERS, SECONDS))
+        result = uvloop.run(load.run(port, message, CALLERS, SECONDS))
         return result.count / SECONDS
 
     value, baseline = measure.interleaved(publish, answer)

@@ -43,6 +43,7 @@ _HEADERS = {
         },
         headers=_HEADERS,
         policy=quotas.PUBLISH,
+        direct=True,
         answers={202: (Published, PublishedBatch), 200: Published},
     ),
 )

@@ -36,6 +36,7 @@ MOST_DELIVERIES = 100
         body=PublishEvent,
         headers=appending.HEADERS,
         policy=quotas.PUBLISH,
+        direct=True,
         answers={202: Published, 200: Published},
     ),
 )
@@ -56,6 +57,7 @@ async def publish_event(request: ApiRequest) -> Answer:
         body=PublishBatch,
         headers=appending.HEADERS,
         policy=quotas.PUBLISH,
+        direct=True,
         answers={202: PublishedBatch},
     ),
 )

@@ -1,1 +1,1 @@
-"""What the benchmarks of deliveries are mounted on: receiver, clients, product, figures."""
+"""What benchmarks are mounted on: receiver, clients, product, figures."""

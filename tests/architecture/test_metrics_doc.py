@@ -32,7 +32,11 @@ def listed() -> Described:
 def counted() -> Described:
     """What the processes show, by the name that Prometheus sees."""
     collectors = telemetry.REGISTRY._collector_to_names
-    of_process = [(one, family) for one in collectors for family in one.collect()]
+    of_process = [
+        (one if hasattr(one, "_labelnames") else family, family)
+        for one in collectors
+        for family in one.collect()
+    ]
     families = [*figures.of_projections([]), *figures.of_deliveries(None, None)]
     of_database = [(family, family) for family in families]
     return {

@@ -1,5 +1,6 @@
 """Ids: text and value are the same thing, they sort, and a malformed one is none."""
 
+import os
 from uuid import UUID
 
 import pytest
@@ -35,7 +36,31 @@ def test_texts_sort_as_values_do(values: list[UUID]) -> None:
 def test_a_new_id_is_later_than_an_older_one() -> None:
     older, newer = ids.new().int >> 80, ids.new().int >> 80
     assert older <= newer
-    assert ids.fresh("evt") != ids.fresh("evt")
+
+
+def test_a_fresh_id_is_a_new_one_written_out() -> None:
+    before = ids.new().int >> 80
+    fresh = [ids.fresh("evt") for _ in range(1000)]
+    after = ids.new().int >> 80
+    numbers = [ids.decode("evt", text).int for text in fresh]
+    assert all(before <= number >> 80 <= after for number in numbers)
+    assert len(set(numbers)) == 1000
+    # The noise is noise: each of its 80 bits is set about half the time.
+    for bit in range(80):
+        assert 350 < sum(number >> bit & 1 for number in numbers) < 650
+
+
+def test_a_forked_process_has_noise_of_its_own() -> None:
+    ids.fresh("evt")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, ids.fresh("evt").encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert ids.fresh("evt")[-16:] != os.read(reader, 64).decode()[-16:]
+    os.close(reader)
+    os.close(writer)
 
 
 @given(KEYS)

@@ -21,7 +21,7 @@ def request(path: str, body: bytes, key: str = "none") -> bytes:
     return head.encode() + body
 
 
-async def load(port: int, message: bytes, callers: int, seconds: float) -> "Result":
+async def run(port: int, message: bytes, callers: int, seconds: float) -> "Result":
     """Send it from so many connections for so long."""
     loop = asyncio.get_running_loop()
     result = Result(time.monotonic() + seconds)

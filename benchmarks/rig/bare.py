@@ -2,7 +2,7 @@
 
 What publishing is measured against: the same server, framework and types, without keys,
 checks, limits, a log, or the headers that every response carries.
-`python -m benchmarks.bare PORT`.
+`python -m benchmarks.rig.bare PORT`.
 """
 
 import sys
@@ -28,13 +28,13 @@ async def publish(request: Request[Any, Any, Any]) -> Answer:
 
 
 def create() -> Litestar:
-    """The application, for `benchmarks.bare:create`."""
+    """The application, for `benchmarks.rig.bare:create`."""
     return Litestar([publish], openapi_config=None, logging_config=None)
 
 
 async def main(port: int) -> None:
     """Serve until told to stop."""
-    serve.APPLICATION = "benchmarks.bare:create"
+    serve.APPLICATION = "benchmarks.rig.bare:create"
     await serve.server().serve(sockets=[serve.listen("127.0.0.1", port)])
 
 
