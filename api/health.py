@@ -9,7 +9,7 @@ import resource
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from litestar import get
 
@@ -20,7 +20,7 @@ from api.operation import public
 from api.request import ApiRequest
 from api.services import Services
 from domain.errors import Unavailable
-from projections import health
+from projections import health, startup
 from projections.health import Checkpoint
 from projections.schema_version import SCHEMA_VERSION
 
@@ -40,18 +40,71 @@ async def live() -> Answer:
 @get("/health/ready", **public())
 async def ready(request: ApiRequest) -> Answer:
     """It can serve: database, schema, memory, configuration."""
-    return _answer(request, await _checks(request.services), None)
+    seen = await _look(request.services)
+    return _answer(request, _checks(request.services, seen), None)
 
 
 @get("/health/system", **public())
 async def system(request: ApiRequest) -> Answer:
     """The same, and every projection moves or has nothing to do."""
-    checks = await _checks(request.services)
-    checkpoints: list[Checkpoint] = []
-    if checks["database"]["status"] == "ok" == checks["migrations"]["status"]:
-        async with request.services.operator.connection() as connection:
-            checkpoints = await health.checkpoints(connection)
-    return _answer(request, checks, checkpoints)
+    seen = await _look(request.services, projections=True)
+    checkpoints = seen.checkpoints if seen else []
+    return _answer(request, _checks(request.services, seen), checkpoints)
+
+
+class _Seen(NamedTuple):
+    """What the database says, and how soon."""
+
+    ms: float
+    schema: str
+    undurable: list[str]
+    checkpoints: list[Checkpoint]
+
+
+async def _look(services: Services, *, projections: bool = False) -> _Seen | None:
+    """None: it is away, or as good as away."""
+    begun = time.monotonic()
+    try:
+        async with (
+            asyncio.timeout(_PATIENCE_SECONDS),
+            services.operator.connection() as connection,
+        ):
+            schema = await health.schema_version(connection)
+            ms = round((time.monotonic() - begun) * 1000, 1)
+            undurable = await startup.undurable(connection)
+            checkpoints: list[Checkpoint] = []
+            if projections and schema >= SCHEMA_VERSION:
+                checkpoints = await health.checkpoints(connection)
+    except (Unavailable, TimeoutError):
+        return None
+    return _Seen(ms, schema, undurable, checkpoints)
+
+
+def _checks(services: Services, seen: _Seen | None) -> dict[str, Check]:
+    memory = _memory(services.settings.memory_limit_mb)
+    if seen is None:
+        return {
+            "database": {"status": "away", "ms": None},
+            "migrations": {"status": "unknown", "version": None},
+            "memory": memory,
+            "configuration": {"status": "unknown", "unsafe": []},
+        }
+    # A newer schema is fine: it comes before the code that needs it.
+    is_current = seen.schema >= SCHEMA_VERSION
+    # What start-up refuses can be changed in a server that runs.
+    is_safe = not seen.undurable
+    return {
+        "database": {"status": "ok", "ms": seen.ms},
+        "migrations": {
+            "status": "ok" if is_current else "pending",
+            "version": seen.schema,
+        },
+        "memory": memory,
+        "configuration": {
+            "status": "ok" if is_safe else "unsafe",
+            "unsafe": seen.undurable,
+        },
+    }
 
 
 def _answer(
@@ -72,32 +125,6 @@ def _answer(
     if status == "ready":
         return answers.json(content)
     return answers.json(content, status=503, headers=RETRY_AFTER)
-
-
-async def _checks(services: Services) -> dict[str, Check]:
-    database, migrations = await _database(services)
-    return {
-        "database": database,
-        "migrations": migrations,
-        "memory": _memory(services.settings.memory_limit_mb),
-        # The process would not have started with settings it cannot read.
-        "configuration": {"status": "ok"},
-    }
-
-
-async def _database(services: Services) -> tuple[Check, Check]:
-    """Whether it answers, and holds at least the schema this code was written for."""
-    begun = time.monotonic()
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            async with services.operator.connection() as connection:
-                found = await health.schema_version(connection)
-    except (Unavailable, TimeoutError):
-        return {"status": "away", "ms": None}, {"status": "unknown", "version": None}
-    elapsed = round((time.monotonic() - begun) * 1000, 1)
-    # A newer one is fine: it comes before the code that needs it.
-    status = "ok" if found >= SCHEMA_VERSION else "pending"
-    return {"status": "ok", "ms": elapsed}, {"status": status, "version": found}
 
 
 def _memory(limit_mb: int) -> Check:

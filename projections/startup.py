@@ -47,6 +47,12 @@ async def wait_and_check(url: str, *roles: postgres.Role) -> None:
             await asyncio.sleep(0.5)
 
 
+async def undurable(connection: Connection) -> list[str]:
+    """Settings that are off, and without which an acknowledged event can be lost."""
+    rows = await (await connection.execute(QUERIES["durability"])).fetchall()
+    return [row.name for row in rows if row.setting == "off"]
+
+
 async def telling_settings(connection: Connection) -> list[str]:
     """Settings by which the server writes statements, and what is in them, to its log.
 
@@ -66,13 +72,11 @@ async def _check_identity(connection: Connection, role: postgres.Role) -> None:
 
 
 async def _check_durability(connection: Connection) -> None:
-    settings = await (await connection.execute(QUERIES["durability"])).fetchall()
-    for row in settings:
-        if row.setting == "off":
-            raise Refused(
-                f"{row.name} is off: an acknowledged event could be lost. "
-                f"Set {row.name} = on in the server's configuration."
-            )
+    for name in await undurable(connection):
+        raise Refused(
+            f"{name} is off: an acknowledged event could be lost. "
+            f"Set {name} = on in the server's configuration."
+        )
 
 
 async def _warn(url: str, role: postgres.Role) -> None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from domain import clock
 from migrations import runner
 from projections import figures, health, postgres, startup
 from projections.figures import Owed, Workers
@@ -14,6 +15,7 @@ from projections.postgres import Link
 from projections.sql import Queries
 
 QUERIES = Queries("workers", "doctor.sql")
+MOST_APART_SECONDS = 2.0
 
 
 class Finding(NamedTuple):
@@ -61,8 +63,11 @@ async def _inside(url: str) -> list[Finding]:
         findings.append(_owed(await figures.owed(connection)))
         telling = await startup.telling_settings(await link.connection())
         findings.append(_server_log(telling))
+        findings.append(await _clock(link))
+        [log] = await link.rows(QUERIES["log"])
+        findings.append(_log(log))
         [server] = await link.rows(QUERIES["server"])
-        findings.append(_connections(server))
+        findings.append(_connections(server, await link.rows(QUERIES["ours"])))
     finally:
         await link.close()
     return findings
@@ -73,9 +78,11 @@ async def _safety(url: str) -> Finding:
         await startup.check(url, *startup.API, *startup.WORKER)
     except startup.Refused as error:
         return Finding(False, "safety", str(error))
-    return Finding(
-        True, "safety", "commits are durable, tenants are kept apart by the database"
+    detail = (
+        "commits are durable (fsync, full_page_writes, synchronous_commit are on), tenants "
+        "are kept apart by the database"
     )
+    return Finding(True, "safety", detail)
 
 
 def _server_log(telling: Sequence[str]) -> Finding:
@@ -117,6 +124,33 @@ def _owed(found: Owed) -> Finding:
     return Finding(True, "deliveries", detail)
 
 
-def _connections(row: Any) -> Finding:
-    detail = f"{row.used} of {row.most} in use, Postgres {row.version}"
-    return Finding(row.used < row.most * 0.9, "connections", detail)
+async def _clock(link: Link) -> Finding:
+    """How far this machine's clock is from the database's, as far as one can tell."""
+    before = clock.now()
+    [row] = await link.rows(QUERIES["clock"])
+    after = clock.now()
+    doubt = (after - before).total_seconds() / 2
+    apart = (row.now - before).total_seconds() - doubt
+    detail = f"{abs(apart):.3f} s from the database's, give or take {doubt:.3f} s"
+    if abs(apart) - doubt > MOST_APART_SECONDS:
+        # A receiver refuses signatures that are five minutes old, or of the future.
+        return Finding(False, "clock", f"{detail}: let NTP set both")
+    return Finding(True, "clock", detail)
+
+
+def _log(row: Any) -> Finding:
+    return Finding(True, "log", f"{row.events} events, the database has {row.size}")
+
+
+def _connections(row: Any, ours: Sequence[Any]) -> Finding:
+    """All processes' together, on all machines: the server's limit is for all of them."""
+    purposes = ", ".join(f"{each.connections} {each.purpose}" for each in ours)
+    sums = sum(each.connections for each in ours)
+    detail = (
+        f"{row.used} of {row.most} in use, {sums} of them Daybook's ({purposes}); "
+        f"Postgres {row.version}"
+    )
+    if row.used >= row.most * 0.9:
+        detail += ": raise max_connections, or run fewer processes"
+        return Finding(False, "connections", detail)
+    return Finding(True, "connections", detail)

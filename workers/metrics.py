@@ -1,10 +1,11 @@
-"""`/metrics` of a worker process: on a port of its own, for Prometheus.
+"""What a worker process tells of itself: `/metrics` and health, on a port of their own.
 
-It asks for no key, as a worker has none; so it listens on the loopback address unless it
-is told otherwise.
+They ask for no key, as a worker has none; so they listen on the loopback address unless
+told otherwise.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -16,11 +17,14 @@ from workers.serve import listen
 class Metrics:
     """Answers while it is open; the database is asked only when somebody asks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, is_ready: Callable[[], bool]) -> None:
+        self._is_ready = is_ready
         self._link = Link(url, "daybook_worker", "metrics")
         self._one_at_a_time = asyncio.Lock()
         application = web.Application()
         application.router.add_get("/metrics", self._answer)
+        application.router.add_get("/health/live", self._live)
+        application.router.add_get("/health/ready", self._ready)
         self._runner = web.AppRunner(application, access_log=None)
 
     async def open(self, host: str, port: int) -> int:
@@ -34,6 +38,14 @@ class Metrics:
         """Listen no more."""
         await self._runner.cleanup()
         await self._link.close()
+
+    async def _live(self, request: web.Request) -> web.Response:
+        return web.json_response({"status": "live"})
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        if self._is_ready():
+            return web.json_response({"status": "ready"})
+        return web.json_response({"status": "unready"}, status=503)
 
     async def _answer(self, request: web.Request) -> web.Response:
         content_type = telemetry.MEDIA_TYPE.decode()

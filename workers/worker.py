@@ -84,6 +84,10 @@ class Worker:
         self._rebuilder = Rebuilder(url, registry.REBUILDABLE)
         self._told = asyncio.Event()
 
+    def may_send(self) -> bool:
+        """Whether its lease holds: else it is not heard of, and begins no request."""
+        return self._keeper.may_begin()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then finish what is in flight and free the lanes."""
         url = self._settings.database_url

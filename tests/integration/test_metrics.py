@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from tests.support.delivering import receiving, rows, working
 from tests.support.waiting import soon
 from workers.metrics import Metrics
 
+READY = threading.Event()
 OUTCOMES = ("succeeded", "failed")
 ATTEMPTS = [f'daybook_attempts_total{{outcome="{outcome}"}}' for outcome in OUTCOMES]
 RETRIES = 'daybook_owed_deliveries{waits_for="retry"}'
@@ -27,7 +29,7 @@ RETRIES = 'daybook_owed_deliveries{waits_for="retry"}'
 @pytest.fixture
 async def metrics(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A worker's figures, read by HTTP."""
-    opened = Metrics(database_url)
+    opened = Metrics(database_url, is_ready=READY.is_set)
     port = await opened.open("127.0.0.1", 0)
     base = f"http://127.0.0.1:{port}"
     async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
@@ -185,3 +187,12 @@ def waiting() -> tuple[float, float]:
         found.get("daybook_append_waiting_requests", 0.0),
         found.get("daybook_append_waiting_bytes", 0.0),
     )
+
+
+async def test_a_worker_says_whether_it_may_send(metrics: httpx.AsyncClient) -> None:
+    assert (await metrics.get("/health/live")).json() == {"status": "live"}
+    for status, is_ready in ((503, False), (200, True)):
+        READY.set() if is_ready else READY.clear()
+        response = await metrics.get("/health/ready")
+        shown = "ready" if is_ready else "unready"
+        assert (response.status_code, response.json()) == (status, {"status": shown})

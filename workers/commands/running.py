@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import shlex
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from workers import doctor, embedded, logs, serve, spans
 from workers.dev import files
 from workers.dev.screen import Screen
 from workers.dev.session import Session
+from workers.doctor import Finding
 from workers.metrics import Metrics
 from workers.receiver import Receiver
 from workers.settings import LogSettings, WorkerSettings
@@ -77,8 +79,9 @@ def work() -> None:
         stop = asyncio.Event()
         on_signals(stop.set)
         await startup.wait_and_check(chosen.database_url, *startup.WORKER)
-        async with _metrics(chosen):
-            await Worker(chosen).run(stop)
+        worker = Worker(chosen)
+        async with _metrics(chosen, worker):
+            await worker.run(stop)
 
     with logs.writing(_log_settings()), spans.exporting("daybook-worker"):
         run(work_until_told())
@@ -94,16 +97,25 @@ def migrate() -> None:
 
 
 @click.command("doctor")
-def doctor_command() -> None:
+@click.option("--json", "as_json", is_flag=True, help="a line of JSON for each finding")
+def doctor_command(as_json: bool) -> None:
     """What is wrong, if anything."""
     findings = asyncio.run(doctor.examine(database_url()))
+    if as_json:
+        for finding in findings:
+            click.echo(json.dumps(finding._asdict()))
+    else:
+        _show(findings)
+    if not all(finding.is_well for finding in findings):
+        raise SystemExit(1)
+
+
+def _show(findings: Sequence[Finding]) -> None:
     table = Table("", "what", "", box=None, show_header=False)
     for finding in findings:
         mark = "[green]✓[/]" if finding.is_well else "[red]✗[/]"
         table.add_row(mark, finding.what, finding.detail)
     Console().print(table)
-    if not all(finding.is_well for finding in findings):
-        raise SystemExit(1)
 
 
 @click.command()
@@ -167,9 +179,9 @@ def _log_settings(level: str = "info") -> LogSettings:
 
 
 @contextlib.asynccontextmanager
-async def _metrics(chosen: WorkerSettings) -> AsyncIterator[None]:
-    """`/metrics` beside the worker, when there is a port for it."""
-    metrics = Metrics(chosen.database_url)
+async def _metrics(chosen: WorkerSettings, worker: Worker) -> AsyncIterator[None]:
+    """`/metrics` and health beside the worker, when there is a port for it."""
+    metrics = Metrics(chosen.database_url, worker.may_send)
     if chosen.metrics_port:
         await metrics.open(chosen.metrics_host, chosen.metrics_port)
     try:

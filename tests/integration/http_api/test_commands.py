@@ -87,6 +87,17 @@ def test_paused_and_resumed(daybook: Run, admin: Any) -> None:
     assert "There is nothing here" in unknown
 
 
+def test_the_doctor_speaks_to_programs_too(daybook: Run, admin: Any) -> None:
+    found = [
+        json.loads(line)
+        for line in daybook("doctor", "--json", code=1).output.splitlines()
+    ]
+    named = {each["what"]: each for each in found}
+    assert named["schema"]["is_well"] is True
+    assert named["workers"]["is_well"] is False
+    assert "daybook work" in named["workers"]["detail"]
+
+
 def test_the_doctor_says_what_keeps_a_projection(daybook: Run, admin: Any) -> None:
     admin.execute("update checkpoints set error = 'ValueError: no'")
     assert "stopped" in daybook("doctor", code=1).output

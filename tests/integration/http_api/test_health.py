@@ -82,6 +82,39 @@ def test_the_system_moves(database_url: str) -> None:
         assert system().status_code == 200
 
 
+def test_a_projection_that_is_held(database_url: str) -> None:
+    """Somebody's wish, and an alert all the same: events are accepted and not delivered."""
+    with running(settings(database_url)) as url:
+        tenant = {"name": "demo"}
+        httpx.post(f"{url}/api/v1/tenants", json=tenant, headers=AS_OPERATOR)
+        with postgres.connect(database_url) as admin:
+            admin.execute(
+                "update checkpoints set paused_by = 'operator',"
+                " advanced_at = now() - interval '1 hour'"
+            )
+        _forget_when(database_url)
+        shown = httpx.get(url + SYSTEM, headers=AS_OPERATOR)
+        ready = httpx.get(url + READY, headers=AS_OPERATOR)
+    assert (shown.status_code, shown.json()["status"]) == (503, "behind")
+    assert {one["state"] for one in shown.json()["projections"]} == {"paused"}
+    assert ready.status_code == 200
+
+
+@pytest.mark.parametrize("path", [READY, SYSTEM])
+def test_a_server_that_became_unsafe(database_url: str, path: str) -> None:
+    """Start-up refuses it; one that runs does not serve any more."""
+    name = database_url.rpartition("/")[2]
+    with postgres.connect(database_url) as admin:
+        admin.execute(f"alter database {name} set synchronous_commit = off".encode())
+    with running(settings(database_url)) as url:
+        response = httpx.get(url + path, headers=AS_OPERATOR)
+    assert (response.status_code, response.json()["status"]) == (503, "unready")
+    assert response.json()["checks"]["configuration"] == {
+        "status": "unsafe",
+        "unsafe": ["synchronous_commit"],
+    }
+
+
 def _forget_when(database_url: str) -> None:
     """The waiting event is an hour old now; only a superuser can say so."""
     with postgres.connect(database_url) as admin:
