@@ -97,7 +97,7 @@ returning l.webhook_id
 
 -- name: let_go
 -- The webhook goes on behind dead deliveries by now: those that held their streams are
--- finished, and what waits behind them is due.
+-- finished.
 with mine as (
     select tenant_id, webhook_id, replay from lanes
     where tenant_id = %(tenant_id)s and webhook_id = %(webhook_id)s
@@ -125,4 +125,20 @@ counted as (
     where r.tenant_id = %(tenant_id)s and r.webhook_id = %(webhook_id)s
         and r.replay = %(replay)s
 )
-select stream from gone
+select count(*) as gone from gone
+
+-- name: free_streams
+-- What waits in its stream behind nothing is due. A statement of its own, after let_go and
+-- whether or not that found anything: its answer may have been lost.
+update owed o
+set next_attempt_at = clock_timestamp()
+from lanes l
+where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s
+    and l.replay = %(replay)s and l.epoch = %(epoch)s
+    and o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id and o.replay = l.replay
+    and o.stream is not null and o.next_attempt_at = 'infinity'
+    and not exists (
+        select from owed b
+        where b.tenant_id = o.tenant_id and b.webhook_id = o.webhook_id
+            and b.replay = o.replay and b.stream = o.stream and b.position < o.position)
+returning o.position

@@ -130,6 +130,8 @@ class Dispatcher:
         except postgres.AWAY:
             for lane, stream in pairs:
                 lane.finished.add(stream)
+                # If it was committed, the next time finds nothing to release.
+                self._lanes.schedule(lane, time.monotonic())
             raise
         released = {key_of(row) for row in rows}
         for lane in lanes:

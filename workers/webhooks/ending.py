@@ -6,6 +6,7 @@ was enabled, dead deliveries that hold their streams and need not any more. In s
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from projections import postgres
 from projections.postgres import Link
 from projections.webhooks.lanes import ENDING
 from workers.webhooks.lane import Lane, Lanes
+from workers.webhooks.states import refresh
 
 PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
@@ -75,16 +77,21 @@ class Ender:
         if not through:
             return True
         if await self._link.rows(ENDING["end_skipping"], params):
-            lane.skip_through, lane.has_new = 0, True
-            self._lanes.line_up(lane)
-            return True
-        return False
+            lane.skip_through = 0
+        else:  # not yet; or it has ended without our hearing of it
+            await refresh(self._link, self._lanes, [lane])
+        if lane.skip_through:
+            return False
+        lane.has_new = True
+        self._lanes.line_up(lane)
+        return True
 
     async def _let_go(self, lane: Lane) -> None:
         if lane.endpoint.on_dead == "continue":
-            rows = await self._link.rows(ENDING["let_go"], self._params(lane))
-            lane.finished.update(row.stream for row in rows)
-            self._lanes.line_up(lane)
+            await self._link.rows(ENDING["let_go"], self._params(lane))
+            if await self._link.rows(ENDING["free_streams"], self._params(lane)):
+                self._lanes.schedule(lane, time.monotonic())
+                self._lanes.line_up(lane)
 
     async def _end_lane(self, lane: Lane, params: dict[str, Any]) -> bool:
         rows = await self._link.rows(ENDING["still_owed"], params)

@@ -105,6 +105,7 @@ class Keeper:
         elif time.monotonic() - self._renewed >= self._lease / RENEWALS:
             await self._renew()
             await self._share()
+            await self._take_replays()
         if self._is_unsure:
             await self._make_sure()
         await self._look()
@@ -161,9 +162,13 @@ class Keeper:
         await self._link.rows(OWNING["give_back"], params)
 
     async def _take_replays(self) -> None:
-        """Lanes of new replays of our webhooks."""
+        """Lanes of new replays of our webhooks. Asked at a poke; and now and then, for a
+        poke that was taken without our hearing of it."""
         rows = await self._link.rows(OWNING["take_replays"], {"owner": self.owner})
-        await self._adopt([self._lane(row) for row in rows])
+        if rows:
+            lanes = [self._lane(row) for row in rows]
+            await self._recover(lanes)
+            await self._adopt(lanes)
 
     async def _take(self, most: int = TAKE_AT_ONCE) -> None:
         connection = await self._link.connection()

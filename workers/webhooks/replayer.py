@@ -46,14 +46,16 @@ class Replayer:
         never = asyncio.Event()
         while True:
             moved = False
+            replaying = [lane for lane in self._lanes if lane.key.replay]
             try:
-                replaying = [lane for lane in self._lanes if lane.key.replay]
                 self._forget_all_but(replaying)
                 # A piece of each in turn: none waits for the end of another.
                 for lane in replaying:
                     moved = await self._carry_on(lane) or moved
             except postgres.AWAY as error:
                 log.warning("database_away", error=type(error).__name__)
+                for lane in replaying:  # a piece may be owed without our hearing of it
+                    self._begins(lane)
             if not moved:
                 await waiting.wake_up(never, POLL_SECONDS)
 
@@ -86,9 +88,12 @@ class Replayer:
         [row] = await self._link.rows(QUERIES["hand_off_replay"], params)
         failpoint("replays.owed")
         if piece.positions:
-            lane.has_new = True
-            self._lanes.line_up(lane)
+            self._begins(lane)
         return bool(row.moved)
+
+    def _begins(self, lane: Lane) -> None:
+        lane.has_new = True
+        self._lanes.line_up(lane)
 
     def _forget_all_but(self, lanes: Sequence[Lane]) -> None:
         keys = {lane.key for lane in lanes}
