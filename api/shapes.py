@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from domain import clock, ids
 from domain.errors import Fault, NotFound
+from domain.grammar import Rule
 from domain.ids import LENGTH, Prefix
 from domain.log import entry
 
@@ -47,19 +48,6 @@ class Nothing(Struct, forbid_unknown_fields=True):
     """An empty object, or no body at all."""
 
 
-class Actor(Struct):
-    """Who did it."""
-
-    type: str
-    id: str | None
-
-
-def actor(stored: str | None) -> Actor:
-    """The actor string of an event or a webhook as it is shown."""
-    described = entry.describe_actor(stored)
-    return Actor(described["type"] or entry.SYSTEM, described["id"])
-
-
 def pattern(prefix: Prefix) -> str:
     """What ids of a kind look like, as a regular expression."""
     return f"^{prefix}_[0-9a-z]{{{LENGTH}}}$"
@@ -70,7 +58,32 @@ DeliveryId = Annotated[str, Meta(pattern=pattern("dlv"))]
 AttemptId = Annotated[str, Meta(pattern=pattern("att"))]
 KeyId = Annotated[str, Meta(pattern=pattern("key"))]
 TenantId = Annotated[str, Meta(pattern=pattern("ten"))]
+ErrorId = Annotated[str, Meta(pattern="^[0-9]{1,19}$")]
 EventId = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{8,64}$")]
+
+
+class Actor(Struct):
+    """Who did it."""
+
+    type: str
+    id: KeyId | None
+
+
+def actor(stored: str | None) -> Actor:
+    """The actor string of an event or a webhook as it is shown."""
+    described = entry.describe_actor(stored)
+    return Actor(described["type"] or entry.SYSTEM, described["id"])
+
+
+def ruled(rule: Rule, about: str | None = None, *, but: str = "") -> Meta:
+    """What a text must keep, told to clients; that it does is for the grammar to check.
+
+    `but` is what it must not begin with, as a regular expression.
+    """
+    pattern = rule.shape.pattern.replace(r"\Z", "$")
+    kept = {"pattern": f"^{f'(?!{but})' if but else ''}{pattern}$"}
+    limits = {"minLength": 1, "maxLength": rule.longest}
+    return Meta(description=about, extra_json_schema={**kept, **limits})
 
 
 def parse(prefix: Prefix, text: str) -> UUID:

@@ -46,5 +46,35 @@ AGGREGATE_OF: dict[str, str] = {
     for event in _events(aggregate)
 }
 
+# What each tells, for whoever reads the catalogue of types.
+MEANINGS: dict[str, str] = {
+    "daybook.tenant.created": "A tenant begins: the first event of its log",
+    "daybook.tenant.updated": "A tenant has another name or external id",
+    "daybook.tenant.configured": "A tenant has other settings",
+    "daybook.tenant.suspended": "A tenant is suspended: its keys may do nothing",
+    "daybook.tenant.resumed": "A suspended tenant goes on",
+    "daybook.tenant.offboarded": "A tenant is ended, for good",
+    "daybook.tenant.entered": "A platform key acts for the tenant, first of that day",
+    "daybook.key.created": "An API key is made",
+    "daybook.key.rotated": "An API key is replaced by another secret",
+    "daybook.key.revoked": "An API key is ended",
+    "daybook.event_type.declared": "An event type is declared for the first time",
+    "daybook.event_type.updated": "An event type is declared anew",
+    "daybook.webhook.created": "A webhook is made",
+    "daybook.webhook.updated": "A webhook has other settings",
+    "daybook.webhook.enabled": "A disabled webhook sends again",
+    "daybook.webhook.disabled": "A webhook attempts nothing more until it is enabled",
+    "daybook.webhook.deleted": "A webhook is ended",
+    "daybook.replay.requested": "Events of the past are to be sent to a webhook",
+    "daybook.replay.completed": "A replay is done",
+    "daybook.replay.cancelled": "A replay is stopped before its end",
+    "daybook.consumer.created": "A consumer is made",
+    "daybook.consumer.recreated": "A consumer is made again under a name that was free",
+    "daybook.consumer.updated": "A consumer has other settings",
+    "daybook.consumer.moved": "A consumer goes on from another place",
+    "daybook.consumer.deleted": "A consumer is ended",
+    "daybook.delivery.dead": "Deliveries were given up: so many since a webhook's last",
+}
+
 for _aggregate in AGGREGATES:
     register_topic(_aggregate.TOPIC, _aggregate)

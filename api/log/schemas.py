@@ -18,7 +18,9 @@ from api.shapes import (
     Time,
     TimeIn,
     WebhookId,
+    ruled,
 )
+from domain import grammar
 
 # JSON that is kept byte for byte, so it is never decoded into values and encoded again.
 _Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
@@ -30,11 +32,18 @@ _Metadata = Annotated[
     ),
 ]
 _Type = Annotated[
-    str, Meta(description="words of `A-Za-z0-9_-` joined by dots, 128 characters")
+    str,
+    ruled(
+        grammar.TYPE, "words of `A-Za-z0-9_-` joined by dots", but=r"daybook(?:\.|$)"
+    ),
 ]
 _Stream = Annotated[
-    str, Meta(description="segments of `A-Za-z0-9._~:@+=-` joined by `/`")
+    str, ruled(grammar.STREAM, "segments of `A-Za-z0-9._~:@+=-` joined by `/`")
 ]
+_Id = Annotated[str, ruled(grammar.EVENT_ID, "8 to 64 of `A-Za-z0-9_-`")]
+_Source = Annotated[str, ruled(grammar.SOURCE, "a URI reference")]
+_SourceId = Annotated[str, ruled(grammar.SOURCE_ID, "unique with `source`")]
+_Subject = Annotated[str, ruled(grammar.SUBJECT, "what or whom it is about")]
 
 
 class PublishEvent(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -45,21 +54,20 @@ class PublishEvent(Struct, kw_only=True, forbid_unknown_fields=True):
     stream: Annotated[
         _Stream | None, Meta(description="left out: a stream of its own")
     ] = None
-    id: Annotated[
-        str | None,
-        Meta(description="8 to 64 of `A-Za-z0-9_-`, unique for ever; repeats are safe"),
-    ] = None
-    source: str | None = None
+    id: Annotated[_Id | None, Meta(description="unique for ever; repeats are safe")] = (
+        None
+    )
+    source: _Source | None = None
     expected_version: Annotated[
         Annotated[int, Meta(ge=0, le=MOST_INTEGER)] | None,
         Meta(description="refuse unless the stream is at this version; 0: new"),
     ] = None
-    subject: Annotated[str | None, Meta(description="what or whom it is about")] = None
+    subject: _Subject | None = None
     occurred_at: TimeIn | None = None
     metadata: _Metadata = msgspec.field(default_factory=Raw)
-    correlation_id: str | None = None
+    correlation_id: _Id | None = None
     causation_id: Annotated[
-        str | None, Meta(description="the event that led to this one")
+        _Id | None, Meta(description="the event that led to this one")
     ] = None
 
 
@@ -73,20 +81,20 @@ class CloudEvent(Struct, kw_only=True):
     """A CloudEvent 1.0 to publish. Extensions that are not named here become metadata."""
 
     specversion: Literal["1.0"]
-    id: Annotated[str, Meta(min_length=1, description="unique with `source`")]
-    source: Annotated[str, Meta(min_length=1, description="a URI reference")]
+    id: _SourceId
+    source: _Source
     type: _Type
     data: _Object
     datacontenttype: Annotated[str | None, Meta(description="JSON in any case")] = None
-    dataschema: str | None = None
-    subject: Annotated[str | None, Meta(description="what or whom it is about")] = None
+    dataschema: _Source | None = None
+    subject: _Subject | None = None
     time: TimeIn | None = None
     stream: Annotated[
         _Stream | None, Meta(description="left out: a stream of its own")
     ] = None
-    correlationid: str | None = None
+    correlationid: _Id | None = None
     causationid: Annotated[
-        str | None, Meta(description="the event that led to this one")
+        _Id | None, Meta(description="the event that led to this one")
     ] = None
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from api.shapes import TenantId, Time
+from api.shapes import ErrorId, TenantId, Time
 
 _LogPosition = Annotated[int, Meta(description="a place in the log of all tenants")]
 
@@ -76,7 +76,7 @@ class ProjectionPage(Struct):
 class ProjectionError(Struct, kw_only=True):
     """An event that could not be applied: stopped, parked or skipped."""
 
-    id: str
+    id: ErrorId
     log_position: _LogPosition
     tenant_id: TenantId
     stream: str

@@ -5,10 +5,14 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.pagination import PageQuery
-from api.shapes import KeyId, TenantId, Time, TimeIn
+from api.shapes import KeyId, TenantId, Time, TimeIn, ruled
+from domain import grammar
+from domain.tenancy.api_key import ACT, SCOPES
 
 Kind = Literal["operator", "key", "platform"]
 
+_Name = Annotated[str, ruled(grammar.NAME)]
+_Scope = Annotated[str, Meta(extra_json_schema={"enum": [*SCOPES, ACT]})]
 _Strict = Annotated[
     bool | UnsetType | None,
     Meta(description="refuse events of types that nobody declared"),
@@ -47,7 +51,7 @@ class Ticket(Struct):
 class CreateTenant(Struct, forbid_unknown_fields=True):
     """What a tenant is called; the external id is the operator's own name for it."""
 
-    name: str
+    name: _Name
     external_id: Annotated[
         str | None, Meta(description="1 to 128 visible ASCII characters, unique")
     ] = None
@@ -57,7 +61,7 @@ class CreateTenant(Struct, forbid_unknown_fields=True):
 class TenantChanges(Struct, forbid_unknown_fields=True):
     """What to replace; null takes the external id away."""
 
-    name: str | UnsetType = UNSET
+    name: _Name | UnsetType = UNSET
     external_id: str | UnsetType | None = UNSET
     settings: SettingsChanges | UnsetType = UNSET
 
@@ -124,8 +128,8 @@ class CreateKey(Struct, kw_only=True, forbid_unknown_fields=True):
     has no tenant and acts for the one that a request names in `Daybook-Tenant`.
     """
 
-    name: str
-    scopes: list[str]
+    name: _Name
+    scopes: list[_Scope]
     expires_at: TimeIn | None = None
     tenant_id: Annotated[
         str | None, Meta(description="whose key it is; the operator names it")
@@ -135,8 +139,8 @@ class CreateKey(Struct, kw_only=True, forbid_unknown_fields=True):
 class RotateKey(Struct, kw_only=True, forbid_unknown_fields=True):
     """What else changes with the key; what is left out stays."""
 
-    name: str | UnsetType = UNSET
-    scopes: list[str] | UnsetType = UNSET
+    name: _Name | UnsetType = UNSET
+    scopes: list[_Scope] | UnsetType = UNSET
     expires_at: TimeIn | UnsetType | None = UNSET
     overlap_seconds: Annotated[
         int,

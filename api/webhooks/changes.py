@@ -43,6 +43,9 @@ def always(act: Act) -> Decide:
     return decide
 
 
+HEADERS = {"If-Match": "refuse unless the webhook is as this `ETag` of it says, or `*`"}
+
+
 async def found(request: ApiRequest, webhook_id: UUID) -> views.Webhook:
     """The webhook as it is now. Raises NotFound."""
     tenant_id = request.caller.tenant_id

@@ -129,6 +129,7 @@ async def get_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
         "Replace a webhook's settings",
         scopes=WRITE,
         body=WebhookSettings,
+        headers=changes.HEADERS,
         answers={200: Webhook},
     ),
 )
@@ -143,6 +144,7 @@ async def replace_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Ans
         "Change some of a webhook's settings",
         scopes=WRITE,
         body=WebhookChanges,
+        headers=changes.HEADERS,
         answers={200: Webhook},
     ),
 )
@@ -151,7 +153,15 @@ async def change_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answ
     return await _configure(request, webhook_id, keep=True)
 
 
-@delete(ONE, **operation("Delete a webhook", scopes=WRITE, answers={204: None}))
+@delete(
+    ONE,
+    **operation(
+        "Delete a webhook",
+        scopes=WRITE,
+        headers=changes.HEADERS,
+        answers={204: None},
+    ),
+)
 async def delete_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
     """Cancels what it is owed; the history of its deliveries stays."""
     one = shapes.parse("wh", webhook_id)
@@ -162,7 +172,11 @@ async def delete_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answ
 @post(
     f"{ONE}/enable",
     **operation(
-        "Enable a webhook", scopes=WRITE, body=EnableWebhook, answers={200: Webhook}
+        "Enable a webhook",
+        scopes=WRITE,
+        body=EnableWebhook,
+        headers=changes.HEADERS,
+        answers={200: Webhook},
     ),
 )
 async def enable_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
@@ -183,6 +197,7 @@ async def enable_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answ
         "Disable a webhook",
         scopes=WRITE,
         body=DisableWebhook,
+        headers=changes.HEADERS,
         answers={200: Webhook},
     ),
 )

@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from api import shapes
+from api import shapes, system_types
+from api.system_types import SystemType
 from api.webhooks import settings
 from api.webhooks.schemas import (
     Attempt,
@@ -123,6 +124,8 @@ def attempt(row: deliveries.Attempt, of: deliveries.Delivery) -> Attempt:
 
 def event_type(name: str, row: views.EventType | None) -> EventType:
     """A type of event, declared or not."""
+    if own := system_types.ALL.get(name):
+        return _own_type(name, own)
     return EventType(
         type=name,
         description=row.description if row else None,
@@ -133,6 +136,20 @@ def event_type(name: str, row: views.EventType | None) -> EventType:
         secret_fields=row.secret_fields if row else [],
         declared=row is not None,
         system=grammar.is_reserved(name),
+    )
+
+
+def _own_type(name: str, own: SystemType) -> EventType:
+    return EventType(
+        type=name,
+        description=own.description,
+        schema=own.schema,
+        schema_version=own.version,
+        example=None,
+        deprecated=False,
+        secret_fields=[],
+        declared=False,
+        system=True,
     )
 
 

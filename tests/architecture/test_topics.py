@@ -96,5 +96,9 @@ def test_our_topics_are_ours_alone() -> None:
     assert all(topic.startswith("daybook.") for topic in catalog.EVENTS)
 
 
+def test_every_event_says_what_it_tells() -> None:
+    assert catalog.MEANINGS.keys() == catalog.EVENTS.keys()
+
+
 def test_every_event_is_posted_inline() -> None:
     assert INLINE.keys() == catalog.EVENTS.keys()

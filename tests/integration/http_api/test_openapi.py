@@ -9,6 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from api import examples
+from domain import catalog
 from tests.integration.http_api.conftest import Account
 from tests.integration.http_api.test_authentication import ROUTES
 
@@ -47,6 +49,52 @@ def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", one) for one in ids)
 
 
+EXAMPLES = {
+    "PublishEvent": ("POST", "/api/v1/events"),
+    "PublishBatch": ("POST", "/api/v1/events/batch"),
+    "DeclareEventType": ("PUT", "/api/v1/webhook-events/hours.validated"),
+    "WebhookSettings": ("POST", "/api/v1/webhooks"),
+    "CreateKey": ("POST", "/api/v1/keys"),
+}
+
+
+def test_examples_are_accepted(account: Account) -> None:
+    for name, (method, path) in EXAMPLES.items():
+        response = account.client.request(method, path, json=examples.BY_SHAPE[name])
+        assert response.is_success, response.text
+    body = json.dumps(examples.BY_SHAPE["CloudEvent"])
+    headers = {"Content-Type": "application/cloudevents+json"}
+    response = account.client.post("/api/v1/cloudevents", content=body, headers=headers)
+    assert response.is_success, response.text
+
+
+def test_errors_are_those_that_can_be(document: dict[str, Any]) -> None:
+    def refused(path: str, method: str) -> set[str]:
+        answers = document["paths"][path][method]["responses"]
+        return {status for status in answers if "400" <= status < "500"}
+
+    always = {"401", "403", "422", "429"}
+    of_body = {"400", "413", "415"}
+    assert refused("/api/v1/me", "get") == always
+    assert refused("/api/v1/webhooks", "get") == always | {"400", "404"}
+    assert refused("/api/v1/webhooks", "post") == always | of_body | {"404", "409"}
+    one = "/api/v1/webhooks/{webhook_id}"
+    assert refused(one, "get") == always | {"404"}
+    assert refused(one, "patch") == always | of_body | {"404", "409", "412"}
+
+
+def test_the_webhooks_are_those_of_the_catalogue(
+    account: Account, document: dict[str, Any]
+) -> None:
+    """And an event of ours keeps what the document says of it."""
+    assert document["webhooks"].keys() == {"event", *catalog.EVENTS}
+    account.webhook()
+    [event] = account.get("/api/v1/events", type="daybook.webhook.created")["data"]
+    shown = account.get(f"/api/v1/webhook-events/{event['type']}")
+    assert shown["description"] == catalog.MEANINGS[event["type"]]
+    Draft202012Validator(shown["schema"]).validate(event["data"])
+
+
 def test_errors_are_problems(document: dict[str, Any]) -> None:
     reference = {"$ref": "#/components/schemas/Problem"}
     for response in document["components"]["responses"].values():
@@ -59,9 +107,8 @@ def test_ids_have_patterns(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     pattern = schemas["Webhook"]["properties"]["id"]["pattern"]
     assert pattern == "^wh_[0-9a-z]{26}$"
-    [parameter, _] = document["paths"]["/api/v1/webhooks/{webhook_id}"]["get"][
-        "parameters"
-    ]
+    call = document["paths"]["/api/v1/webhooks/{webhook_id}"]["get"]
+    [parameter, _] = call["parameters"]
     assert parameter["schema"]["pattern"] == pattern
 
 
