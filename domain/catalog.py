@@ -62,6 +62,7 @@ MEANINGS: dict[str, str] = {
     "daybook.event_type.updated": "An event type is declared anew",
     "daybook.webhook.created": "A webhook is made",
     "daybook.webhook.updated": "A webhook has other settings",
+    "daybook.webhook.secret_rotated": "A webhook has another secret to sign with",
     "daybook.webhook.enabled": "A disabled webhook sends again",
     "daybook.webhook.disabled": "A webhook attempts nothing more until it is enabled",
     "daybook.webhook.deleted": "A webhook is ended",

@@ -5,7 +5,6 @@ bits, kept as a UUID in the database. The ids of deliveries and attempts are not
 *computed* from what they name, so no row needs a column or an index for them.
 """
 
-import os
 import secrets
 import time
 from functools import lru_cache
@@ -20,13 +19,9 @@ _VALUES = {digit: value for value, digit in enumerate(ALPHABET)}
 # Two digits at a time: lists show many ids.
 _PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 _SHIFTS = range(120, -1, -10)
-# Of a fresh id's digits the first ten are the time, the others noise. Every published event
-# has two fresh ids, so noise is fetched in advance: a system call for each would also have
-# a server's threads pass the interpreter's lock about.
-_TIME_DIGITS, _NOISE_DIGITS, _NOISES = 10, 16, 256
+# Of a fresh id's digits the first ten are the time, the others noise.
+_TIME_DIGITS, _NOISE_DIGITS = 10, 16
 _NOISE_TABLE = bytes(ord(ALPHABET[byte & 31]) for byte in range(256))
-_noise: list[str] = []
-os.register_at_fork(after_in_child=_noise.clear)  # or the child's ids were its parent's
 
 # How many of the 130 bits each part of a delivery's or an attempt's id takes. The position
 # leads, so these ids sort by the log. All parts count within one tenant: an id tells a
@@ -67,25 +62,14 @@ def decode(prefix: Prefix, text: str) -> UUID:
 
 
 def fresh(prefix: Prefix) -> str:
-    """A fresh public id: `encode(prefix, new())`, in a tenth of the time."""
-    try:
-        noise = _noise.pop()
-    except IndexError:
-        noise = _fetch_noise()
+    """A fresh public id: `encode(prefix, new())`, in a fifth of the time."""
+    noise = secrets.token_bytes(_NOISE_DIGITS).translate(_NOISE_TABLE).decode()
     return f"{prefix}_{_time_digits(time.time_ns() // 1_000_000)}{noise}"
 
 
 @lru_cache(1)
 def _time_digits(milliseconds: int) -> str:
     return _digits(milliseconds << 80)[:_TIME_DIGITS]
-
-
-def _fetch_noise() -> str:
-    """Some for now, and in store for the next ids; threads may do so side by side."""
-    size = _NOISE_DIGITS
-    text = os.urandom(size * _NOISES).translate(_NOISE_TABLE).decode()
-    _noise.extend(text[at : at + size] for at in range(size, len(text), size))
-    return text[:size]
 
 
 def delivery(key: DeliveryKey) -> str:
