@@ -5,6 +5,7 @@ lane's epoch: a worker that lost the lane disables nothing.
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
@@ -12,13 +13,18 @@ import psycopg
 import structlog
 
 from domain.application import Log
-from domain.errors import DomainError
+from domain.errors import DomainError, Unavailable, VersionConflict
 from domain.log.entry import SYSTEM, Context, Statement
 from domain.webhooks import commands
 from domain.webhooks.subscription import DisabledReason
+from projections import postgres
 from projections.webhooks.lanes import QUERIES, Settlement, settle_params
 from workers.webhooks.lane import Lane
 from workers.webhooks.verdict import Done
+
+# The database is away, or somebody else changed the webhook just now: asked again until it
+# is heard, as a settle is. If it was heard, the next time finds the webhook disabled.
+PASSING = (Unavailable, VersionConflict, *postgres.AWAY)
 
 log = structlog.get_logger("daybook.deliveries")
 
@@ -81,15 +87,22 @@ class Disabler:
             QUERIES["require_epoch"], key._asdict() | {"epoch": lane.epoch}
         )
         context = Context(SYSTEM, riders=[epoch, *riders])
-        try:
-            return await asyncio.to_thread(
-                commands.disable,
-                self._application,
-                context,
-                key.tenant_id,
-                key.webhook_id,
-                reason,
-            )
-        except (DomainError, psycopg.Error) as error:
-            log.warning("disable_failed", error=type(error).__name__)
-            return False
+        disable = functools.partial(
+            commands.disable,
+            self._application,
+            context,
+            key.tenant_id,
+            key.webhook_id,
+            reason,
+        )
+        while True:
+            try:
+                return await asyncio.to_thread(disable)
+            except PASSING as error:
+                log.warning("disable_failed", error=type(error).__name__)
+                if lane.is_lost:
+                    return False
+                await asyncio.sleep(0.2)
+            except (DomainError, psycopg.Error) as error:
+                log.warning("disable_refused", error=type(error).__name__)
+                return False

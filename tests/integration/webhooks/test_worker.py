@@ -1,9 +1,13 @@
 """The worker: delivers, retries, gives up, hands over; with a receiver that is real."""
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
+import pytest
+
 from domain.application import Log
+from domain.errors import Unavailable
 from domain.log.entry import Context
 from domain.webhooks import commands
 from tests.support.delivering import (
@@ -117,6 +121,34 @@ async def test_410_kills_the_delivery_and_disables_the_webhook_once(
 
 
 OWED_FOUR = "select 1 from (select count(*) as n from daybook.owed) o where n = 4"
+
+
+async def test_410_disables_the_webhook_though_the_database_is_away_at_first(
+    database_url: str,
+    log: Log,
+    tenant_id: UUID,
+    hook: tuple[ToldReceiver, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    receiver, url = hook
+    receiver.answers.append(410)
+    await subscribe(log, tenant_id, url, max_in_flight=1)
+    disable, asked = commands.disable, list[Any]()
+
+    def away_at_first(*args: Any) -> bool:
+        asked.append(args)
+        if len(asked) == 1:
+            raise Unavailable
+        return disable(*args)
+
+    monkeypatch.setattr(commands, "disable", away_at_first)
+    async with working(database_url):
+        await publish(log, tenant_id, 3)
+        await soon(finished(database_url, 1))
+
+    [webhook] = await rows(database_url, "select disabled_reason from daybook.webhooks")
+    assert webhook.disabled_reason == "gone"
+    assert len(receiver.arrivals) == 1
 
 
 async def test_a_disabled_webhook_gets_what_waited_when_it_is_enabled(
