@@ -35,6 +35,7 @@ from workers.webhooks.tester import Tester
 
 log = structlog.get_logger("daybook.worker")
 
+STOP_SECONDS = 1.0  # for the statement that begins attempts just now
 UPKEEP_SECONDS = 24 * 3600.0
 # For test deliveries: one that waits for a connection does so within its own deadline.
 SPARE_CONNECTIONS = 50
@@ -122,6 +123,9 @@ class Worker:
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         """Begin nothing more, let requests in flight come back, settle, leave."""
         kept = [task for task in tasks if task.get_name() in ("settler", "keeper")]
+        self._dispatcher.stop()
+        beginning = [task for task in tasks if task.get_name() == "dispatcher"]
+        await asyncio.wait(beginning, timeout=STOP_SECONDS)
         await _cancel([task for task in tasks if task not in kept])
         await self._dispatcher.close()
         await self._courier.drain(self._settings.grace_seconds)

@@ -59,10 +59,14 @@ where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s
 
 -- name: end_lane
 -- The lane of a deleted webhook, empty when it was looked at, ends once the handoff has
--- passed the deletion, so that no row can come after it.
+-- passed the deletion, so that no row can come after it. Those of its replays end before
+-- it: only with it does another worker take them.
 delete from lanes l
 where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s
     and l.replay = %(replay)s and l.epoch = %(epoch)s and l.asked = %(asked)s
+    and not exists (
+        select from lanes r
+        where r.tenant_id = l.tenant_id and r.webhook_id = l.webhook_id and r.replay > 0)
     and (select log_position from checkpoints where name = 'deliveries') >= (
         select e.log_position from events e
         where e.tenant_id = %(tenant_id)s and e.stream = %(stream)s

@@ -81,13 +81,11 @@ class Courier:
             # Without its secret nothing may leave, so nothing more begins here. The row
             # stays as begun: with the right key, a restart finds it and goes on.
             log.exception("secret_unavailable", webhook=str(due.webhook_id))
-            _withdraw(lane)
             lane.endpoint.is_active = False
-            lane.unsettled -= 1
-            lane.endpoint.settled()
+            _leave_begun(lane)
             return
         if not await self._may_send(lane):
-            _withdraw(lane)  # it stays begun: whoever has the lane finds it
+            _leave_begun(lane)  # whoever has the lane finds it
             return
         await self._send(lane, due, request, attempt)
 
@@ -118,6 +116,13 @@ class Courier:
 def _withdraw(lane: Lane) -> None:
     lane.on_wire -= 1
     lane.endpoint.withdraw()
+
+
+def _leave_begun(lane: Lane) -> None:
+    """No request is made and nothing settled: the row stays as it is."""
+    _withdraw(lane)
+    lane.unsettled -= 1
+    lane.endpoint.settled()
 
 
 def _target(lane: Lane) -> Target:

@@ -54,10 +54,17 @@ class Dispatcher:
         self._wake = wake
         self._doubtful: set[Lane] = set()
         self._begun_at = 0.0
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """Let `run` end; what is being asked for now is still sent."""
+        self._is_stopping = True
+        self._wake.set()
 
     async def run(self) -> None:
-        """Begin what is owed until cancelled."""
-        while True:
+        """Begin what is owed until stopped. Cancelled in the middle of asking, rows are
+        begun and nobody sends them: an attempt each that was never made."""
+        while not self._is_stopping:
             try:
                 await self._resolve_doubts()
                 begun = self._keeper.may_begin() and await self._fill()
@@ -163,7 +170,7 @@ class Dispatcher:
             for lane, room in rooms.items():
                 lane.is_asking = False
                 lane.endpoint.reserved -= room
-        counts = self._start(rows)
+        counts = self._start(rows, asking)
         await self._note(query, rooms, counts, rows)
         return sum(counts.values())
 
@@ -197,14 +204,15 @@ class Dispatcher:
         if stale:
             await targets.read(self._link, list(stale))
 
-    def _start(self, rows: Sequence[Due]) -> dict[LaneKey, int]:
+    def _start(self, rows: Sequence[Due], asked: Sequence[Lane]) -> dict[LaneKey, int]:
+        lanes = {lane.key: lane for lane in asked}
         counts: defaultdict[LaneKey, int] = defaultdict(int)
         for row in rows:
-            key = key_of(row)
+            lane = lanes[key_of(row)]
             # A lane that was lost meanwhile, and perhaps taken again under another epoch,
             # has had its begun rows recovered: they are not ours to send.
-            if row.number and (lane := self._lanes.get(key)):
-                counts[key] += 1
+            if row.number and not lane.is_lost:
+                counts[lane.key] += 1
                 self._courier.start(lane, row)
         return counts
 

@@ -6,9 +6,9 @@ was enabled, dead deliveries that hold their streams and need not any more. In s
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from domain.webhooks import subscription
@@ -37,12 +37,7 @@ class Ender:
         """Something is to be ended in these lanes."""
         for lane in lanes:
             if lane not in self._tasks:
-                task = asyncio.create_task(self._end(lane))
-                self._tasks[lane] = task
-                task.add_done_callback(partial(self._ended, lane))
-
-    def _ended(self, lane: Lane, _: asyncio.Task[None]) -> None:
-        self._tasks.pop(lane)
+                self._tasks[lane] = asyncio.create_task(self._end(lane))
 
     async def close(self) -> None:
         """Stop; the next owner goes on."""
@@ -53,15 +48,19 @@ class Ender:
 
     async def _end(self, lane: Lane) -> None:
         pause = PAUSE_SECONDS
-        while not lane.is_lost:
-            try:
-                if await self._step(lane):
-                    return
-            except postgres.AWAY:
-                pass
-            await asyncio.sleep(pause)
-            waits = lane.is_over and not lane.has_ended
-            pause = min(pause * 2, OVER_SECONDS if waits else LONGEST_PAUSE_SECONDS)
+        try:
+            while not lane.is_lost and not await self._try(lane):
+                await asyncio.sleep(pause)
+                waits = lane.is_over and not lane.has_ended
+                pause = min(pause * 2, OVER_SECONDS if waits else LONGEST_PAUSE_SECONDS)
+        finally:
+            # Not in a callback of the task: who asks before it ran would not be heard.
+            del self._tasks[lane]
+
+    async def _try(self, lane: Lane) -> bool:
+        with contextlib.suppress(*postgres.AWAY):
+            return await self._step(lane)
+        return False
 
     async def _step(self, lane: Lane) -> bool:
         """Do all that can be done now; whether that was all."""

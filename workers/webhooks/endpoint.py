@@ -94,11 +94,14 @@ class Endpoint:
                 self.rate.hold(now)  # the former owner may have used it up just now
 
     def _begin_anew(self, row: Any, now: float) -> None:
-        """Taken, or enabled: count from what the lane knows."""
+        """Taken: count from what the lane knows. Enabled while it is ours: from nothing,
+        whatever it says, for a note of ours may have come after the enabling's."""
+        self.circuit, self.failing = Circuit(), Failing()
+        if not self.enabled_version:
+            self.circuit = Circuit(is_open=row.is_open, now=now)
+            since = None if row.failing_for is None else now - row.failing_for
+            self.failing = Failing(row.failures, since)
         self.enabled_version = row.enabled_version
-        self.circuit = Circuit(is_open=row.is_open, now=now)
-        since = None if row.failing_for is None else now - row.failing_for
-        self.failing = Failing(row.failures, since)
         self.noted = Health(row.failures, row.is_open)
         self.is_disabling = False
 

@@ -200,9 +200,11 @@ class Keeper:
         """After a lost connection: lanes that were given to us and pokes that were taken
         without our hearing of it. Adopt the ones, look at everything for the others."""
         rows = await self._link.rows(OWNING["owned"], {"owner": self.owner})
-        owned = {(key_of(row), row.epoch) for row in rows}
+        owned = {key_of(row): row.epoch for row in rows}
         for lane in self._lanes:
-            if (lane.key, lane.epoch) not in owned:
+            epoch = owned.get(lane.key)
+            # A smaller one was read before the dispatcher began anew, and is past.
+            if epoch is None or epoch > lane.epoch:
                 self._lanes.remove(lane)
         unheard = [self._lane(x) for x in rows if self._lanes.get(key_of(x)) is None]
         await self._recover(unheard)

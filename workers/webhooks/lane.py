@@ -42,6 +42,7 @@ class Lane:
     is_asking: bool = False  # its next rows are on their way from the database
     has_new: bool = True
     next_due: float | None = None
+    scheduled_at: float = 0.0  # when somebody last said that something is due
     finished: set[str] = field(default_factory=set)  # streams whose head was finished
 
     @property
@@ -151,6 +152,7 @@ class Lanes:
         """A retry is due then, or sooner ones already are."""
         if due is None:
             return
+        lane.scheduled_at = time.monotonic()
         if lane.next_due is None or due <= lane.next_due:
             lane.next_due = due
             heapq.heappush(self._times, (due, lane.key))

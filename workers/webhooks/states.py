@@ -24,9 +24,9 @@ async def refresh(link: Link, owned: Lanes, lanes: Sequence[Lane]) -> list[Lane]
     for row in await link.rows(QUERIES["lane_states"], key_params(by_key)):
         lane = by_key[key_of(row)]
         _learn(lane, row)
-        # A retry that was settled while we asked is not in the answer: keep it.
-        if lane.next_due is not None and lane.next_due <= asked:
-            lane.next_due = None
+        # What was settled or released while we asked is not in the answer: keep it.
+        if lane.scheduled_at < asked and lane.next_due is not None:
+            lane.next_due = lane.next_due if lane.next_due > asked else None
         if row.due_in is not None:
             owned.schedule(lane, time.monotonic() + row.due_in)
         if lane.has_ended or lane.is_over or lane.skip_through or row.lets_go:
