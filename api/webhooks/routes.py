@@ -4,10 +4,11 @@ import msgspec
 from litestar import delete, get, patch, post, put
 from litestar.params import FromPath
 
-from api import answers, commands, filters, quotas, shapes
+from api import answers, commands, filters, places, quotas, shapes
 from api.answers import Answer
 from api.operation import operation
 from api.pagination import PageQuery
+from api.places import Place
 from api.request import ApiRequest
 from api.webhooks import changes, past, sealing, settings, shown, trial
 from api.webhooks.changes import Change
@@ -31,7 +32,9 @@ from domain.errors import Invalid
 from domain.log.entry import Context
 from domain.webhooks import commands as webhook_commands
 from domain.webhooks import signing
+from domain.webhooks.replay import Wanted
 from domain.webhooks.subscription import Subscription
+from projections.log import views as log_views
 from projections.webhooks import views
 
 PATH = "/api/v1/webhooks"
@@ -49,7 +52,8 @@ READ, WRITE = ["webhooks:read"], ["webhooks:write"]
     ),
 )
 async def create_webhook(request: ApiRequest) -> Answer:
-    """It is owed what is published from now on. `secret` is shown this once."""
+    """It is owed what is published from now on, and with `start` what is older, as a replay
+    of its own. `secret` is shown this once."""
     services, tenant_id = request.services, request.caller.tenant_id
     development = services.settings.development
     sent = settings.read(
@@ -62,6 +66,7 @@ async def create_webhook(request: ApiRequest) -> Answer:
     )
     webhook_id, secret = request.new_id(), sent.secret or signing.new_secret()
     wanted, riders = sealing.made(request, webhook_id, sent, secret)
+    start = await _older(request, sent.start)
 
     def create(context: Context) -> None:
         webhook_commands.create(
@@ -70,6 +75,7 @@ async def create_webhook(request: ApiRequest) -> Answer:
             tenant_id,
             webhook_id,
             wanted,
+            start=start,
             development=development,
         )
 
@@ -235,6 +241,17 @@ async def test_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer
     outcome = await trial.send(request, webhook, sent)
     status = 200 if isinstance(outcome, Attempt) else 202
     return answers.json(outcome, status=status)
+
+
+async def _older(request: ApiRequest, start: Place) -> Wanted | None:
+    """What is older than a webhook and to be owed to it all the same. Raises Invalid."""
+    if start == "now":
+        return None
+    tenant_id = request.caller.tenant_id
+    async with request.services.database.tenant(tenant_id) as connection:
+        head = await log_views.head(connection, tenant_id)
+        first = await places.first(connection, tenant_id, start, head, "#/start")
+    return Wanted(from_position=first) if first <= head else None
 
 
 async def _configure(request: ApiRequest, webhook_id: str, *, keep: bool) -> Answer:

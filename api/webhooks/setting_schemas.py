@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from api.places import Place
 from api.shapes import MOST_INTEGER, AsOf, Time, WebhookId
 from domain.webhooks.retry import DEFAULT as DEFAULT_RETRY
 from domain.webhooks.retry import Schedule
@@ -75,8 +76,10 @@ class WebhookSettings(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class CreateWebhook(WebhookSettings, kw_only=True, forbid_unknown_fields=True):
-    """A webhook to make, with a secret of one's own if need be."""
+    """A webhook to make, with a secret of one's own if need be. From `start` on it is owed
+    what matches, also if that is older than the webhook."""
 
+    start: Place | None = "now"
     secret: Annotated[
         str | None, Meta(description="`whsec_` and the base64 of 24 to 64 bytes")
     ] = None

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from api import reading
+from api import places, reading
+from api.places import Place
 from api.webhooks.setting_schemas import WebhookSettings
 from domain.errors import Fault, Invalid
 from domain.webhooks import headers, retry, signing
@@ -21,7 +22,7 @@ _PLACEHOLDERS = {"url": "https://example.com/", "event_types": ["*"]}
 
 
 class Sent(NamedTuple):
-    """What was sent: settings without what their headers are, and those beside them.
+    """What was sent: settings without what their headers are, and what stands beside them.
 
     `headers` None: they stay as they are. `secret` None: none of one's own.
     """
@@ -29,6 +30,7 @@ class Sent(NamedTuple):
     settings: Settings
     headers: dict[str, str] | None
     secret: bytes | None
+    start: Place
 
 
 def read(
@@ -50,6 +52,8 @@ def read(
     if "headers" in values:
         own_headers = values.pop("headers") or {}
     secret = _secret(values.pop("secret", None), faults)
+    start: Place = values.pop("start", None) or "now"
+    faults += places.check(start, "#/start")
     wrong = {fault.pointer.split("/")[1] for fault in faults}
     base = current(seen) if keep and seen else {}
     # Null means the default, and the default is what Settings has.
@@ -69,7 +73,7 @@ def read(
     faults += headers.check(own_headers or {}, known)
     if faults:
         raise Invalid([_of_filter(fault) for fault in faults])
-    return Sent(settings, own_headers, secret)
+    return Sent(settings, own_headers, secret, start)
 
 
 def read_secret(text: str | None) -> bytes:

@@ -112,11 +112,6 @@ def test_ids_have_patterns(document: dict[str, Any]) -> None:
     assert parameter["schema"]["pattern"] == pattern
 
 
-def test_what_is_not_built_is_absent(document: dict[str, Any]) -> None:
-    settings = document["components"]["schemas"]["WebhookSettings"]["properties"]
-    assert "start" not in settings
-
-
 def test_answers_are_as_described(account: Account, document: dict[str, Any]) -> None:
     webhook = account.webhook()
     event = account.publish()

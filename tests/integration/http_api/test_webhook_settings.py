@@ -69,6 +69,24 @@ def test_what_is_left_out_of_an_object_is_its_default(account: Account) -> None:
     assert webhook["rate_per_second"] == 5
 
 
+def test_what_is_older_is_owed_from_its_start(account: Account) -> None:
+    first = account.publish("a.b")
+    last = account.publish("a.b")
+
+    def older(start: Any) -> list[int]:
+        webhook = account.webhook(start=start)
+        assert webhook["version"] == 1
+        listed = account.get(f"{PATH}/{webhook['id']}/replays")["data"]
+        assert all(one["to"]["position"] >= last["position"] for one in listed)
+        account.client.delete(f"{PATH}/{webhook['id']}")
+        return [one["from"]["position"] for one in listed]
+
+    assert older("beginning") == [1]
+    assert older({"time": last["recorded_at"]}) == [last["position"]]
+    assert older({"position": first["position"]}) == [first["position"]]
+    assert older("now") == older(None) == older({"time": "2100-01-01T00:00:00Z"}) == []
+
+
 def test_as_it_was(account: Account) -> None:
     webhook = made(account)
     path = f"{PATH}/{webhook['id']}"
