@@ -38,13 +38,13 @@ class Vault:
 
     def __init__(self, keys: str) -> None:
         self._keys = dict(_parse(part) for part in keys.split(","))
-        self._first = next(iter(self._keys))
+        self.first = next(iter(self._keys))  # the name of the one that seals
 
     def seal(self, secret: bytes, place: str) -> Sealed:
         """Seal for `place`, a text that names the row."""
         nonce = secrets.token_bytes(_NONCE)
-        sealed = self._keys[self._first].encrypt(nonce, secret, place.encode())
-        return Sealed(self._first, nonce + sealed)
+        sealed = self._keys[self.first].encrypt(nonce, secret, place.encode())
+        return Sealed(self.first, nonce + sealed)
 
     def open(self, sealed: Sealed, place: str) -> bytes:
         """The secret sealed for `place`; raises VaultError."""

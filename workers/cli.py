@@ -14,7 +14,15 @@ from projections import startup
 from projections.settings import SettingsError
 from workers import embedded, exporting, serve
 from workers.backup.programs import BackupError
-from workers.commands import backup, events, keys, projections, running, tenants
+from workers.commands import (
+    backup,
+    events,
+    keys,
+    projections,
+    running,
+    sealing,
+    tenants,
+)
 
 HELPED = (
     BackupError,
@@ -49,6 +57,6 @@ def main() -> None:
     """An append-only event log in Postgres, and webhooks posted from it."""
 
 
-for _words in (running, tenants, keys, events, projections, backup):
+for _words in (running, tenants, keys, events, projections, backup, sealing):
     for _command in _words.COMMANDS:
         main.add_command(_command)

@@ -322,6 +322,52 @@ def assert_appends(url: str, prefix: str) -> None:
             assert connection.execute("select from events").rowcount == 1
 
 
+# With what is there.
+
+OLD_WEBHOOK = """
+    insert into daybook.webhooks (
+        tenant_id, webhook_id, number, url, event_types, retry, timeout_seconds,
+        max_in_flight, metadata, state, version, created_by, created_at, updated_at)
+    values (%(id)s, %(id)s, 1, 'https://e.example', '{a.*,b}', 'fast', 15, 10, '{}',
+        'active', 3, 'test', now(), now())
+"""
+OLD_RANGES = """
+    insert into daybook.webhook_ranges (
+        tenant_id, pattern, to_position, from_position, webhook_id, version, own_stream)
+    values (%(id)s, 'a.*', 9, 1, %(id)s, 1, '$'), (%(id)s, 'a.*', 99, 10, %(id)s, 3, '$'),
+        (%(id)s, 'b', 99, 10, %(id)s, 3, '$')
+"""
+
+
+def test_webhooks_of_before_their_settings_stay_what_they_were(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    every = files()
+    monkeypatch.setattr(runner, "files", lambda: every[:10])
+    migrate(empty_database_url)
+    params = {"id": ids.new()}
+    with postgres.connect(empty_database_url) as connection:
+        connection.execute(OLD_WEBHOOK, params)
+        connection.execute(OLD_RANGES, params)
+    # when
+    monkeypatch.setattr(runner, "files", lambda: every)
+    migrate(empty_database_url)
+    # then
+    with postgres.connect(empty_database_url) as connection:
+        [settings] = connection.execute(
+            "select retry, streams, filter, format, signing from daybook.webhooks"
+        ).fetchall()
+        versions = connection.execute(
+            "select version, streams, filter, format from daybook.webhook_versions"
+            " order by version"
+        ).fetchall()
+    assert tuple(settings) == ("fast", ["*"], None, "standard", ["v1"])
+    assert [tuple(row) for row in versions] == [
+        (version, ["*"], None, "standard") for version in (1, 3)
+    ]
+
+
 # As a package.
 
 
