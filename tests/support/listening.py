@@ -57,7 +57,7 @@ async def sse(
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     if last is not None:
         headers[LAST] = str(last)
-    timeout = aiohttp.ClientTimeout(total=60)
+    timeout = aiohttp.ClientTimeout(total=None, sock_read=30)  # two pings
     own = session or aiohttp.ClientSession(read_bufsize=2**20)
     try:
         async with own.get(
