@@ -54,18 +54,7 @@ def read(
     secret = _secret(values.pop("secret", None), faults)
     start: Place = values.pop("start", None) or "now"
     faults += places.check(start, "#/start")
-    wrong = {fault.pointer.split("/")[1] for fault in faults}
-    base = current(seen) if keep and seen else {}
-    # Null means the default, and the default is what Settings has.
-    chosen = {
-        name: value for name, value in {**base, **values}.items() if value is not None
-    }
-    faults += [
-        Fault(f"#/{name}", "invalid", "it is required")
-        for name in _REQUIRED
-        if name not in chosen and name not in wrong
-    ]
-    settings = Settings(**{**_PLACEHOLDERS, **chosen})
+    settings = _settings(values, current(seen) if keep and seen else {}, faults)
     faults += rules.check(settings, development=development)
     known = (
         frozenset(name.lower() for name in seen.header_names) if seen else frozenset()
@@ -74,6 +63,22 @@ def read(
     if faults:
         raise Invalid([_of_filter(fault) for fault in faults])
     return Sent(settings, own_headers, secret, start)
+
+
+def _settings(
+    values: dict[str, Any], base: dict[str, Any], faults: list[Fault]
+) -> Settings:
+    """Null means the default, and the default is what Settings has."""
+    wrong = {fault.pointer.split("/")[1] for fault in faults}
+    chosen = {
+        name: value for name, value in {**base, **values}.items() if value is not None
+    }
+    faults += [
+        Fault(f"#/{name}", "invalid", "it is required")
+        for name in _REQUIRED
+        if name not in chosen and name not in wrong
+    ]
+    return Settings(**{**_PLACEHOLDERS, **chosen})
 
 
 def read_secret(text: str | None) -> bytes:
