@@ -64,6 +64,7 @@ class Due(Protocol):
     causation_id: str | None
     occurred_at: datetime
     trace: bytes | None
+    secret_fields: Sequence[str] | None
 
 
 class Settlement(Struct, frozen=True, kw_only=True):

@@ -130,13 +130,16 @@ select p.tenant_id, p.webhook_id, p.replay, p.position, p.recorded_at, p.sequenc
     p.trigger, case when p.free then 1 else 0 end as number, 0 as base, false as once,
     v.format, p.stream as ordered, w.version as webhook_version,
     e.event_id, e.type, e.stream, e.version, e.state, e.metadata, e.source, e.source_id,
-    e.subject, e.correlation_id, e.causation_id, e.occurred_at, e.trace
+    e.subject, e.correlation_id, e.causation_id, e.occurred_at, e.trace,
+    x.secret_fields
 from passed p
 join raised using (tenant_id, webhook_id, replay)
 join webhooks w on w.tenant_id = p.tenant_id and w.webhook_id = p.webhook_id
 join webhook_versions v on v.tenant_id = p.tenant_id and v.webhook_id = p.webhook_id
     and v.version = p.webhook_version
 left join events e on p.free and e.tenant_id = p.tenant_id and e.position = p.position
+left join secret_field_ranges x on x.tenant_id = e.tenant_id and x.type = e.type
+    and x.from_position <= e.position and x.to_position >= e.position
 order by p.tenant_id, p.webhook_id, p.replay, p.position
 
 -- name: due_attempts
@@ -178,9 +181,12 @@ select b.tenant_id, b.webhook_id, b.replay, b.position, b.recorded_at, b.sequenc
     b.trigger, b.attempts as number, b.base, b.once, v.format, b.ordered,
     w.version as webhook_version,
     e.event_id, e.type, e.stream, e.version, e.state, e.metadata, e.source, e.source_id,
-    e.subject, e.correlation_id, e.causation_id, e.occurred_at, e.trace
+    e.subject, e.correlation_id, e.causation_id, e.occurred_at, e.trace,
+    x.secret_fields
 from begun b
 join events e on e.tenant_id = b.tenant_id and e.position = b.position
+left join secret_field_ranges x on x.tenant_id = e.tenant_id and x.type = e.type
+    and x.from_position <= e.position and x.to_position >= e.position
 join webhooks w on w.tenant_id = b.tenant_id and w.webhook_id = b.webhook_id
 join webhook_versions v on v.tenant_id = b.tenant_id and v.webhook_id = b.webhook_id
     and v.version = b.webhook_version

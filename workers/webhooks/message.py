@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain import clock, ids, traces
+from domain import clock, ids, redaction, traces
 from domain.ids import DeliveryKey
 from domain.traces import Trace
 from domain.webhooks import body, signing
@@ -82,6 +82,7 @@ class Due(Protocol):
     causation_id: str | None
     occurred_at: datetime
     trace: bytes | None
+    secret_fields: Sequence[str] | None
     format: Format
 
 
@@ -105,7 +106,7 @@ def compose(target: Target, due: Due, vault: Vault, attempt: Attempt) -> Outgoin
         id=due.event_id,
         type=due.type,
         occurred_at=due.occurred_at,
-        data=due.state,
+        data=_data(due),
         stream=due.stream,
         version=due.version,
         position=due.position,
@@ -133,6 +134,13 @@ def compose(target: Target, due: Due, vault: Vault, attempt: Attempt) -> Outgoin
         if target.fresh_ids:
             message_id = f"{due.event_id}_{target.replay_id}"
     return outgoing(target, message_id, body.render(event, due.format), ours, vault)
+
+
+def _data(due: Due) -> bytes:
+    """The event's data, without what its type keeps from bodies."""
+    if not due.secret_fields:
+        return due.state
+    return redaction.without(due.state, due.secret_fields)
 
 
 def outgoing(

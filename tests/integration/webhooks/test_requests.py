@@ -12,6 +12,7 @@ from domain import clock, ids
 from domain.application import Log
 from domain.log.entry import Context
 from domain.webhooks import commands
+from domain.webhooks.event_type import Declaration
 from domain.webhooks.retry import Schedule
 from domain.webhooks.settings import Format, Scheme
 from domain.webhooks.subscription import Subscription, originator_id
@@ -193,3 +194,21 @@ async def test_a_test_is_sent_as_a_delivery_would_be(
     assert "webhook-signature" not in shown
     attributes = from_http_event(HTTPMessage(arrival, body)).get_attributes()
     assert "position" not in attributes
+
+
+async def test_what_a_type_keeps_secret_is_left_out_from_then_on(
+    database_url: str, log: Log, tenant_id: UUID, hook: tuple[ToldReceiver, str]
+) -> None:
+    receiver, url = hook
+    await subscribe(log, tenant_id, url, format="raw")
+    await publish(log, tenant_id)
+    secret = Declaration(secret_fields=["/passed"])
+    await asyncio.to_thread(
+        commands.declare, log, Context("test"), tenant_id, "crane.inspected", secret
+    )
+    await publish(log, tenant_id)
+    async with working(database_url):
+        await soon(lambda: len(receiver.arrivals) == 2)
+
+    sizes = {a["daybook-position"]: a["content-length"] for a in receiver.arrivals}
+    assert sizes == {"2": str(len('{"passed":true}')), "4": str(len("{}"))}

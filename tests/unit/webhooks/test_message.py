@@ -41,6 +41,7 @@ DUE = SimpleNamespace(
     causation_id=None,
     occurred_at=OCCURRED,
     trace=None,
+    secret_fields=None,
     format="standard",
 )
 
@@ -98,6 +99,15 @@ def test_the_headers() -> None:
     }
     assert (request.url, request.timeout_seconds) == ("https://erp.example/hooks", 15)
     assert request.networks == ["203.0.113.0/24"]
+
+
+def test_what_a_type_keeps_secret_is_in_no_body() -> None:
+    state = b'{"minutes": 480, "iban":"DE02"}'
+    request = compose(
+        target(key(NEW)), state=state, format="raw", secret_fields=["/iban"]
+    )
+    assert request.body == b'{"minutes": 480}'
+    verify(NEW, request)
 
 
 def test_attempts_are_spans_of_their_own_in_one_trace() -> None:
