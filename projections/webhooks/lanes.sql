@@ -1,11 +1,12 @@
 -- name: lane_states
 -- What a worker knows of its lanes before it looks at their rows. Seconds, not times: two
--- clocks are never compared. A lane that keeps an order is looked at further ahead.
+-- clocks are never compared. A lane that keeps an order is looked at further ahead. Dead
+-- deliveries hold nothing in a replay: it would never be completed.
 select l.tenant_id, l.webhook_id, l.replay, w.version, w.enabled_version,
     case when w.state <> 'active' or tenant_is_active(l.tenant_id)
         then w.state else 'suspended' end as state,
     w.max_in_flight, w.rate_per_second, w.disable_failures, w.disable_over_seconds,
-    w.on_dead, j.state as replay_state, j.replay_id, j.created_at as replay_at, j.fresh_ids,
+    k.on_dead, j.state as replay_state, j.replay_id, j.created_at as replay_at, j.fresh_ids,
     l.skip_through, l.failures, l.opened_at is not null as is_open,
     extract(epoch from clock_timestamp() - l.failing_since)::float8 as failing_for,
     extract(epoch from d.next_attempt_at - clock_timestamp())::float8 as due_in,
@@ -13,7 +14,7 @@ select l.tenant_id, l.webhook_id, l.replay, w.version, w.enabled_version,
         select from owed o
         where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
             and o.replay = l.replay and o.stream is not null) as is_ordered,
-    w.on_dead = 'continue' and exists (
+    k.on_dead = 'continue' and exists (
         select from owed o
         where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id
             and o.replay = l.replay and o.held_at is not null) as lets_go,
@@ -26,6 +27,8 @@ from unnest(%(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[])
 join lanes l using (tenant_id, webhook_id, replay)
 join webhooks w using (tenant_id, webhook_id)
 left join replays j using (tenant_id, webhook_id, replay)
+cross join lateral (
+    select case when j.kind = 'replay' then 'continue' else w.on_dead end as on_dead) k
 left join lateral (
     select o.next_attempt_at from owed o
     where o.tenant_id = l.tenant_id and o.webhook_id = l.webhook_id

@@ -86,7 +86,7 @@ class Ender:
         return True
 
     async def _let_go(self, lane: Lane) -> None:
-        if lane.endpoint.on_dead == "continue":
+        if lane.on_dead == "continue":
             await self._link.rows(ENDING["let_go"], self._params(lane))
             if await self._link.rows(ENDING["free_streams"], self._params(lane)):
                 self._lanes.schedule(lane, time.monotonic())

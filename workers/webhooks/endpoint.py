@@ -55,7 +55,6 @@ class Endpoint:
     is_active: bool = True
     enabled_version: int = 0
     most: int = 10
-    on_dead: str = "continue"
     policy: Policy = _DURABLE
     keep_response: bool = False
     limit: DisableAfter = _LIMIT
@@ -80,7 +79,6 @@ class Endpoint:
         if row.enabled_version != self.enabled_version:
             self._begin_anew(row, now)
         self.is_active = row.state == "active"
-        self.on_dead = row.on_dead
         self.limit = DisableAfter(
             failures=row.disable_failures, over_seconds=row.disable_over_seconds
         )

@@ -29,6 +29,9 @@ class Lane:
     is_lost: bool = False  # another worker's by now: begin nothing
     is_doubtful: bool = False  # rows may have been begun that we were not told of
     is_ordered: bool = False
+    on_dead: str = (
+        "continue"  # what a dead delivery means for its stream, where ordered
+    )
     has_ended: bool = False  # all that is owed gets cancelled: send nothing
     is_over: bool = False  # of a replay that has ended: it goes when nothing is owed
     spares: bool = False  # a replay's: what is asked for by hand is never cancelled

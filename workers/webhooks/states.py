@@ -36,7 +36,7 @@ async def refresh(link: Link, owned: Lanes, lanes: Sequence[Lane]) -> list[Lane]
 
 def _learn(lane: Lane, row: Any) -> None:
     lane.endpoint.learn(row)
-    lane.is_ordered = row.is_ordered
+    lane.is_ordered, lane.on_dead = row.is_ordered, row.on_dead
     lane.skip_through = row.skip_through
     lane.replay_id = row.replay_id
     lane.fresh_ids = bool(row.fresh_ids)

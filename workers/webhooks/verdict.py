@@ -155,7 +155,7 @@ def _state(done: Done, decision: delivery.Decision) -> str:
         return state
     if done.attempted is None and done.due.number <= done.lane.endpoint.policy.attempts:
         return "cancelled"  # too old
-    holds = done.due.ordered is not None and done.lane.endpoint.on_dead == "hold"
+    holds = done.due.ordered is not None and done.lane.on_dead == "hold"
     return "held" if holds else "dead"
 
 

@@ -269,6 +269,24 @@ async def test_a_cancelled_replay_sends_nothing_more(
     assert [tuple(row) for row in states] == [("cancelled", 19), ("succeeded", 1)]
 
 
+async def test_what_is_dead_in_a_replay_holds_nothing_there(
+    database_url: str, log: Log, tenant_id: UUID, hook: Hook
+) -> None:
+    receiver, url = hook
+    webhook_id = await subscribe(
+        log, tenant_id, url, ordering="stream", on_dead="hold", retry={"delays": []}
+    )
+    async with working(database_url):
+        await publish(log, tenant_id, 3)
+        await soon(finished(database_url, 3))
+        receiver.answers.append(500)
+        await ask(log, tenant_id, webhook_id, to_position=4)
+        await soon(lambda: rows(database_url, ENDED))
+
+    [row] = await rows(database_url, REPLAYS)
+    assert tuple(row) == ("completed", 3, 2, 1, 4)
+
+
 async def test_a_tenant_has_so_many_at_once(
     database_url: str, log: Log, tenant_id: UUID, hook: Hook
 ) -> None:
