@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 
-from api import docs, errors, guards, health, limits, metrics, openapi
+from api import docs, doors, errors, guards, health, limits, metrics, openapi
 from api.consumers import routes as consumers
 from api.direct import Direct
 from api.edge import Edge
@@ -84,5 +84,5 @@ def create_app(settings: ApiSettings) -> Litestar:
         logging_config=None,
     )
     app.state.openapi = openapi.document(app.routes)
-    app.asgi_handler = Edge(Direct(app))
+    app.asgi_handler = Edge(doors.before(Direct(app), settings))
     return app

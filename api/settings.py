@@ -53,6 +53,27 @@ class ApiSettings(DatabaseSettings, frozen=True, kw_only=True):
     limit_retry: Annotated[
         int, Meta(ge=1, description="retries by hand a minute, a webhook")
     ] = 10
+    allowed_hosts: Annotated[
+        str | None,
+        Meta(
+            description="names that requests may give in Host, comma separated; "
+            "without it, any"
+        ),
+    ] = None
+    cors_origins: Annotated[
+        str | None,
+        Meta(
+            description="origins whose pages may call the API from a browser, comma "
+            "separated, as https://app.example; * is any, and without it, none"
+        ),
+    ] = None
+    trusted_proxies: Annotated[
+        str | None,
+        Meta(
+            description="addresses and networks of proxies whose X-Forwarded-For and "
+            "X-Forwarded-Proto are believed, comma separated"
+        ),
+    ] = None
     memory_limit_mb: Annotated[
         int,
         Meta(

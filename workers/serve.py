@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from workers.protocol import BoundedProtocol
+
 APPLICATION = "api.app:create"
 BACKLOG = 1024
 # A proxy in front should give up before this, so that it never reuses a closed connection.
@@ -71,15 +73,21 @@ class Server(uvicorn.Server):
         yield
 
 
-def server() -> Server:
-    """The API's server; it finishes requests when told to stop."""
+def server(trusted_proxies: str | None = None) -> Server:
+    """The API's server; it finishes requests when told to stop.
+
+    Who a request comes from, and by https or not, is what the proxies say that are trusted:
+    addresses and networks with commas between them.
+    """
     _allow_files()
     return Server(
         uvicorn.Config(
             APPLICATION,
             factory=True,
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
+            proxy_headers=trusted_proxies is not None,
+            forwarded_allow_ips=trusted_proxies or "",
             ws=WEBSOCKETS,
             ws_max_size=FIRST_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # a megabyte a listener, and most of its time

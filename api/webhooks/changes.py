@@ -108,9 +108,9 @@ def _record(
 
 def _check_if_match(request: ApiRequest, version: int) -> None:
     """RFC 9110, section 13.1.1: any of the tags, compared strongly."""
-    wanted = request.headers.get("if-match")
-    if wanted is None:
+    wanted = request.headers.getall("if-match", [])
+    if not wanted:
         return
-    tags = [tag.strip() for tag in wanted.split(",")]
+    tags = [tag.strip() for line in wanted for tag in line.split(",")]
     if "*" not in tags and f'"{version}"' not in tags:
         raise EtagMismatch(f'the webhook is at version "{version}"')

@@ -51,13 +51,18 @@ def dev(port: int, data_dir: Path | None, no_demo: bool, reset: bool) -> None:
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, envvar="DAYBOOK_HOST")
 @click.option("--port", default=8484, show_default=True, envvar="DAYBOOK_PORT")
-def serve_command(host: str, port: int) -> None:
+@click.option(
+    "--trusted-proxies",
+    envvar="DAYBOOK_TRUSTED_PROXIES",
+    help="addresses and networks, comma separated",
+)
+def serve_command(host: str, port: int, trusted_proxies: str | None) -> None:
     """The HTTP API; settings come from DAYBOOK_* variables."""
     with logs.writing(_log_settings()), spans.exporting("daybook-api"):
         url = database_url()
         run(startup.wait_and_check(url, *startup.API))
         sock = serve.listen(host, port)
-        http = serve.server()
+        http = serve.server(trusted_proxies)
         click.echo(f"http://{host}:{sock.getsockname()[1]}", err=True)
 
         async def answer() -> None:

@@ -21,6 +21,7 @@ from projections.webhooks.handoff import Handoff
 from tests.support import postgres
 from tests.support.waiting import eventually
 from workers import serve
+from workers.protocol import BoundedProtocol
 
 OPERATOR_KEY = "operator-key-of-the-tests"
 
@@ -112,6 +113,9 @@ def running(settings: ApiSettings) -> Iterator[str]:
         ws=serve.WEBSOCKETS,
         log_config=None,
         timeout_graceful_shutdown=5,
+        http=BoundedProtocol,
+        proxy_headers=settings.trusted_proxies is not None,
+        forwarded_allow_ips=settings.trusted_proxies or "",
     )
     process = serve.Server(config)
     thread = threading.Thread(target=process.run, name="api")

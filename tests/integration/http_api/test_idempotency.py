@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api import idempotency
 from domain import ids
 from tests.integration.http_api.conftest import Account
 
@@ -200,3 +201,43 @@ def test_after_a_day_the_key_is_free(account: Account) -> None:
     assert not is_replayed(again)
     assert again.json()["id"] != first["id"]
     assert is_replayed(send(account, EVENTS, EVENT))
+
+
+WEBHOOK, KEY = f"{WEBHOOKS}/{{webhook}}", "/api/v1/keys/{key}"
+COMMANDS: dict[str, Any] = {
+    WEBHOOKS: HOOK,
+    f"{WEBHOOK}/disable": {"reason": "x"},
+    f"{WEBHOOK}/rotate-secret": {},
+    f"{WEBHOOK}/replay": {"from": "beginning"},
+    "/api/v1/keys": {"name": "n", "scopes": ["events:read"]},
+    f"{KEY}/rotate": {},
+}
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_what_was_done_is_known_though_its_answer_was_not_kept(
+    account: Account, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the process dies between the two; tests/acceptance kills it indeed."""
+    key = account.client.post("/api/v1/keys", json=COMMANDS["/api/v1/keys"]).json()
+    body = COMMANDS[path]
+    path = path.format(webhook=account.webhook()["id"], key=key["id"])
+
+    async def lose(*_: Any) -> None:
+        """The answer goes nowhere."""
+
+    with monkeypatch.context() as patch:
+        patch.setattr(idempotency, "_keep", lose)
+        first = send(account, path, body)
+    assert first.is_success, first.text
+    done = account.get(EVENTS, type="daybook.*")["position"]
+    second, third = (send(account, path, body) for _ in range(2))
+    assert account.get(EVENTS, type="daybook.*")["position"] == done
+    assert is_replayed(second)
+    assert second.status_code == first.status_code
+    assert second.headers["Daybook-Position"] == first.headers["Daybook-Position"]
+    for name in ("secret", "key"):
+        assert second.json().get(name) is None
+    told = {n: v for n, v in first.json().items() if n not in ("secret", "key")}
+    assert {n: second.json()[n] for n in told} == told
+    assert (third.content, is_replayed(third)) == (second.content, True)
