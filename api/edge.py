@@ -46,7 +46,7 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and its response back with what it must carry."""
         if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
+            await self._other(scope, receive, send)
             return
         came = perf_counter()
         status, answered = None, 0.0
@@ -73,6 +73,28 @@ class Edge:
         finally:
             took = perf_counter() - came
             self._observer.ended(scope, status, answered - came, took, span)
+
+    async def _other(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Pass on a WebSocket, whose handshake is the server's; or the process's life."""
+        if scope["type"] != ScopeType.WEBSOCKET:
+            await self._app(scope, receive, send)
+            return
+        came = perf_counter()
+        code = None
+        identity = ids.fresh("req")
+        scope.setdefault("state", {})["request_id"] = identity
+        structlog.contextvars.bind_contextvars(request_id=identity)
+
+        async def send_noting(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "websocket.close":
+                code = message["code"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting)
+        finally:
+            self._observer.closed(scope, code, perf_counter() - came)
 
 
 def request_id(scope: Scope) -> str:

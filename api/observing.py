@@ -64,6 +64,16 @@ class Observer:
             **_whose(scope.get("auth")),
         )
 
+    def closed(self, scope: Any, code: int | None, seconds: float) -> None:
+        """A WebSocket is over; without a code its client went away."""
+        self._log.info(
+            "websocket",
+            route=scope.get("path_template") or UNMATCHED,
+            code=code,
+            seconds=round(seconds, 1),
+            **_whose(scope.get("auth")),
+        )
+
     def _writer(self, route: str, status: int | None) -> Callable[..., Any]:
         """At which level it is logged."""
         write: Callable[..., Any] = self._log.info

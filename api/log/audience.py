@@ -19,6 +19,7 @@ from api.log.seat import Seat
 from domain.errors import DomainError, NotFound, Unavailable
 from projections.log.following import Follower, Wanted
 from projections.log.live import Tail
+from projections.telemetry import Watched
 
 MOST = 1000  # of a tenant, in this process
 TICK_SECONDS = 0.5
@@ -35,6 +36,12 @@ class Audience:
         self._seats: set[Seat] = set()
         self._taken: Counter[UUID] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
+        _LISTENERS.add(self)
+
+    @property
+    def size(self) -> int:
+        """How many listen."""
+        return len(self._seats)
 
     @asynccontextmanager
     async def seat(
@@ -136,3 +143,10 @@ class Audience:
         if caller.is_suspended:
             return TenantSuspended.code
         return None if SCOPE in caller.scopes else ScopeMissing.code
+
+
+_LISTENERS: Watched[Audience] = Watched(
+    "daybook_listeners",
+    "Clients that follow events as they come.",
+    lambda audience: [((), audience.size)],
+)

@@ -1,9 +1,9 @@
 """CloudEvents 1.0 as they come in by HTTP: one, a batch, or one in headers and body.
 
 `data` is a JSON object, kept byte for byte. `time` is when it occurred, the extension
-`stream` names its stream, `correlationid` and `causationid` mean what they mean on the way
-out; other extensions are metadata. The event gets an id of ours; its own is unique with its
-`source`.
+`stream` names its stream, `correlationid`, `causationid` and `traceparent` mean what they
+mean on the way out; other extensions are metadata. The event gets an id of ours; its own is
+unique with its `source`.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
 """
@@ -21,7 +21,7 @@ from msgspec import Raw
 from api import limits, reading, shapes
 from api.authentication import Caller
 from api.errors import TooLarge, unknown
-from domain import grammar, ids, json_text
+from domain import grammar, ids, json_text, traces
 from domain.errors import Fault, Invalid
 from domain.log.entry import Entry
 
@@ -39,6 +39,7 @@ class Sent(NamedTuple):
     time: datetime | None
     data: bytes
     metadata: bytes | None
+    trace: bytes | None
 
 
 def one(raw: bytes) -> Sent:
@@ -121,6 +122,7 @@ def entry(sent: Sent, caller: Caller) -> Entry:
         causation_id=texts.get("causationid"),
         occurred_at=sent.time,
         fingerprint=_fingerprint(sent),
+        trace=sent.trace,
     )
 
 
@@ -160,6 +162,7 @@ def _read(members: dict[str, Raw], at: str) -> Sent:
         if name not in sent
     ]
     texts = _texts(sent, at, faults)
+    trace = _trace(sent)
     time = _time(sent, f"{at}/time", faults)
     data = bytes(sent.get("data", b"{}"))
     if not data.startswith(b"{"):
@@ -169,7 +172,7 @@ def _read(members: dict[str, Raw], at: str) -> Sent:
         faults.append(Fault(at, "too_large", "an event has at most 256 KiB"))
     if faults:
         raise Invalid(faults)
-    return Sent(texts, time, data, metadata)
+    return Sent(texts, time, data, metadata, trace)
 
 
 def _texts(sent: dict[str, Raw], at: str, faults: list[Fault]) -> dict[str, str]:
@@ -183,6 +186,18 @@ def _texts(sent: dict[str, Raw], at: str, faults: list[Fault]) -> dict[str, str]
                 texts[name] = reading.decode(sent[name], str)
                 faults += check(texts[name], place)
     return texts
+
+
+def _trace(sent: dict[str, Raw]) -> bytes | None:
+    """What the extension `traceparent` names; one that names nothing stays metadata.
+
+    It says who sends the event this time, so a repeat may come with another.
+    """
+    found = traces.parse(bytes(sent.get("traceparent", b"")).strip(b'"'))
+    if found is None:
+        return None
+    del sent["traceparent"]
+    return found.packed()
 
 
 def _time(sent: dict[str, Raw], place: str, faults: list[Fault]) -> datetime | None:

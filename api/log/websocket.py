@@ -14,7 +14,7 @@ import structlog
 from litestar import WebSocket, get, websocket
 from litestar.exceptions import WebSocketDisconnect
 
-from api import errors, guards, reading
+from api import edge, errors, guards, reading
 from api.answers import Answer
 from api.errors import Unauthenticated, UpgradeRequired
 from api.log.audience import SCOPE, STOPPING
@@ -23,7 +23,7 @@ from api.log.seat import GONE, Seat
 from api.operation import public
 from api.problems import PROBLEMS
 from api.services import Services
-from domain import grammar, ids, patterns
+from domain import grammar, patterns
 from domain.errors import DomainError, Invalid
 from domain.json_text import MalformedJson
 from projections.log.following import Wanted
@@ -71,6 +71,7 @@ async def _follow(socket: Socket) -> None:
     named = dict(socket.scope["headers"]).get(b"daybook-tenant")
     asks = services.authenticator.by_token(start.token, named)
     caller = await guards.admitted(services, socket.scope, asks, named, [SCOPE])
+    socket.scope["auth"] = caller  # for the line in the log
     stopping = socket.scope["state"].get("stopping")
     async with (
         services.audience.seat(caller, wanted, start.after, stopping) as seat,
@@ -143,7 +144,7 @@ async def _refuse(
         code if code in PROBLEMS else "internal",
         detail,
         instance=socket.scope["path"],
-        request_id=ids.fresh("req"),
+        request_id=edge.request_id(socket.scope),
         faults=invalid.faults if invalid else (),
     )
     try:

@@ -31,7 +31,7 @@ EXAMPLE = (ROOT / ".env.example").read_text()
 
 # ${NAME}, ${NAME:-default} and ${NAME:?message}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
-_PORT = re.compile(r"\b(8484|8485)\b")
+_PORT = re.compile(r"\b(8484|8485|9484)\b")
 
 
 def test_the_services_are_those_that_the_product_needs() -> None:
@@ -95,7 +95,7 @@ class Compose:
     def __init__(self, database_url: str, folder: Path) -> None:
         self._database_url = database_url
         self._folder = folder
-        self._ports = {port: free_port() for port in ("8484", "8485")}
+        self._ports = {port: free_port() for port in ("8484", "8485", "9484")}
         self.env = {
             "POSTGRES_PASSWORD": secrets.token_hex(24),
             "DAYBOOK_SECRET_KEYS": generate_keys(),

@@ -13,6 +13,7 @@ from cloudevents.core.bindings.http import (
 )
 from cloudevents.core.v1.event import CloudEvent
 
+from domain import traces
 from tests.integration.http_api.conftest import Account
 
 PATH = "/api/v1/cloudevents"
@@ -81,7 +82,6 @@ def test_another_librarys_events_come_in(account: Account, form: Any) -> None:
         "metadata": {
             "dataschema": "https://erp.example/hours.json",
             "partitionkey": "7",
-            "traceparent": ATTRIBUTES["traceparent"],
         },
         "occurred_at": "2026-11-20T07:59:58.120000Z",
         "correlation_id": "evt_00000000",
@@ -92,6 +92,27 @@ def test_another_librarys_events_come_in(account: Account, form: Any) -> None:
     again = send(account, message)
     assert (again.status_code, again.json()) == (200, sent)
     assert again.headers["Idempotent-Replayed"] == "true"
+
+
+def test_the_trace_is_the_publishers_and_no_metadata(account: Account) -> None:
+    """It comes before the header of the request, which may be of a relay."""
+    sent = event(traceparent=ATTRIBUTES["traceparent"])
+    relayed = ATTRIBUTES["traceparent"].replace("0af7", "1bf8")
+    account.client.headers["traceparent"] = relayed
+    identity = post(account, sent).json()["id"]
+    with account.server.admin() as admin:
+        [row] = admin.execute(
+            "select trace, tenant_id from daybook.events where event_id = %s",
+            [identity],
+        ).fetchall()
+    assert traces.of_event(*row, identity).header() == ATTRIBUTES["traceparent"]
+    # and: a repeat may come by another way
+    again = post(account, sent | {"traceparent": relayed})
+    assert (again.status_code, again.json()["id"]) == (200, identity)
+    # and: what names no trace is metadata like any other
+    plain = post(account, event(id="2", traceparent="of-mine")).json()["id"]
+    shown = account.get(f"/api/v1/events/{plain}")
+    assert shown["metadata"] == {"traceparent": "of-mine"}
 
 
 def test_both_forms_of_an_event_are_one_event(account: Account) -> None:

@@ -1,5 +1,6 @@
 """What is told of each request: a line, and figures; by route, never by what it names."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -9,7 +10,8 @@ from structlog.testing import capture_logs
 
 from projections import telemetry
 from tests.integration.http_api.conftest import Account
-from tests.support.waiting import eventually
+from tests.support.listening import websocket
+from tests.support.waiting import eventually, soon
 
 COUNT = "daybook_requests_total"
 SECONDS = "daybook_request_seconds_count"
@@ -20,6 +22,10 @@ class Watched:
 
     def __init__(self, lines: list[Any]) -> None:
         self._lines = lines
+
+    def sockets(self) -> list[Any]:
+        """Those of WebSockets."""
+        return [line for line in self._lines if line["event"] == "websocket"]
 
     def of(self, request_id: str) -> dict[str, Any]:
         """The line of a request; it is written after the answer has left."""
@@ -94,6 +100,17 @@ def test_those_who_watch_are_not_watched(
     stranger: httpx.Client, watched: Watched
 ) -> None:
     assert line_of(watched, stranger.get("/health/live"))["log_level"] == "debug"
+
+
+async def test_a_websocket_when_it_is_over(account: Account, watched: Watched) -> None:
+    async with websocket(account.server.url, account.key) as socket:
+        assert (await socket.receive_json())["op"] == "ready"
+        await soon(lambda: "daybook_listeners 1.0" in telemetry.text().decode())
+    [line] = await soon(watched.sockets)
+    key = await asyncio.to_thread(lambda: account.get("/api/v1/me")["key_id"])
+    assert line["route"] == "/api/v1/events/ws"
+    assert (line["tenant"], line["key"]) == (account.tenant_id, key)
+    assert line["request_id"].startswith("req_")
 
 
 def test_requests_are_counted_by_route(account: Account) -> None:
