@@ -33,7 +33,8 @@ class Direct:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an HTTP request, or pass it on."""
         asked: Any = scope
-        handler = self._handlers.get((asked["method"], asked["path"]))
+        # A WebSocket has no method.
+        handler = self._handlers.get((asked.get("method", ""), asked["path"]))
         if handler is None:
             await self._others(scope, receive, send)
             return
