@@ -10,9 +10,10 @@ begins all windows anew; a crash of a process wastes the block that it held.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from domain.errors import Unavailable
 from projections import postgres
@@ -168,10 +169,7 @@ class Rates:
             "seconds": [float(quota.seconds) for quota, _ in wanted],
         }
         sent = time.monotonic()
-        try:
-            rows = await self._link.rows(QUERIES["take"], params)
-        except postgres.AWAY as error:
-            raise Unavailable from error
+        rows = await self._rows(params)
         sizes = {quota.bucket: quota.size for quota, _ in wanted}
         # Counted from when it was sent: a window never ends earlier than it says here.
         return {
@@ -182,6 +180,15 @@ class Rates:
             )
             for row in rows
         }
+
+    async def _rows(self, params: dict[str, Any]) -> list[Any]:
+        with contextlib.suppress(*postgres.AWAY):
+            return await self._link.rows(QUERIES["take"], params)
+        # That connection may only have been left behind by a restart: another may do.
+        try:
+            return await self._link.rows(QUERIES["take"], params)
+        except postgres.AWAY as error:
+            raise Unavailable from error
 
 
 def _keep(kept: dict[Quota, T], quota: Quota, value: T) -> None:

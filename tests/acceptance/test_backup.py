@@ -157,7 +157,7 @@ def test_a_backup_is_one_moment(
 
 def login(server_url: str, name: str) -> None:
     """One that may make nothing, and was given the roles by somebody else."""
-    roles = "owner", "log", "app", "operator", "worker", "backup"
+    roles = "owner", "log", "app", "edge", "operator", "worker", "backup"
     with postgres.connect(server_url) as admin:
         made = sql.SQL("create role {} login password 'secret'")
         admin.execute(made.format(sql.Identifier(name)))

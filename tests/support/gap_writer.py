@@ -26,7 +26,9 @@ from projections import postgres
 from projections.log import calls
 from projections.log.appender import Appender
 from projections.log.request_queue import Request
+from projections.settings import read
 from workers import logs
+from workers.settings import LogSettings
 
 WRITERS = 8
 TENANTS = [uuid5(UUID(int=0), f"tenant {number}") for number in range(5)]
@@ -184,8 +186,8 @@ def main() -> None:
     parser.add_argument("seed")
     parser.add_argument("ledger", type=Path)
     given = parser.parse_args()
-    logs.configure("error")
-    with given.ledger.open("a", encoding="utf-8") as file:
+    quiet = read(LogSettings, {"DAYBOOK_LOG_LEVEL": "error"})
+    with logs.writing(quiet), given.ledger.open("a", encoding="utf-8") as file:
         asyncio.run(run(given.url, given.seed, Ledger(file)))
 
 
