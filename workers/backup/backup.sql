@@ -69,11 +69,11 @@ create schema daybook authorization daybook_owner
 
 -- name: lend_schema
 -- An owner of a function may be given it where he could have made it, and only there.
-grant create on schema daybook to daybook_log, daybook_operator
+grant create on schema daybook to daybook_log, daybook_operator, daybook_worker
 
 -- name: take_schema_back
 -- No longer.
-revoke create on schema daybook from daybook_log, daybook_operator
+revoke create on schema daybook from daybook_log, daybook_operator, daybook_worker
 
 -- name: new_incarnation
 -- From here on it is another log: cursors of the old one may point beyond its end, or to
