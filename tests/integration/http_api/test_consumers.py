@@ -469,6 +469,8 @@ def test_a_reader_is_answered_when_the_server_stops(server: Server) -> None:
         database_url=server.database_url,
         secret_keys=generate_keys(),
         operator_key=OPERATOR_KEY,
+        limit_default=1_000_000,
+        limit_auth=1_000_000,
     )
     with ThreadPoolExecutor(1) as threads:
         with running(settings) as url:

@@ -161,6 +161,8 @@ def twin(server: Server) -> Iterator[Server]:
         database_url=server.database_url,
         secret_keys=generate_keys(),
         operator_key=OPERATOR_KEY,
+        limit_default=1_000_000,
+        limit_auth=1_000_000,
     )
     with running(settings) as url:
         yield Server(url, server.database_url)

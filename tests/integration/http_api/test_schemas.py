@@ -116,6 +116,8 @@ def elsewhere(server: Server, account: Account) -> Iterator[httpx.Client]:
         database_url=server.database_url,
         secret_keys=generate_keys(),
         operator_key=OPERATOR_KEY,
+        limit_default=1_000_000,
+        limit_auth=1_000_000,
     )
     headers = {"Authorization": f"Bearer {account.key}"}
     with (

@@ -321,6 +321,8 @@ async def test_streams_end_properly_with_the_server(server: Server) -> None:
         database_url=server.database_url,
         secret_keys=generate_keys(),
         operator_key=OPERATOR_KEY,
+        limit_default=1_000_000,
+        limit_auth=1_000_000,
     )
 
     async def read(response: aiohttp.ClientResponse) -> list[Message]:

@@ -230,6 +230,8 @@ async def test_sockets_close_with_the_server(server: Server) -> None:
         database_url=server.database_url,
         secret_keys=generate_keys(),
         operator_key=OPERATOR_KEY,
+        limit_default=1_000_000,
+        limit_auth=1_000_000,
     )
     with running(settings) as url:
         here = Server(url, server.database_url)
