@@ -20,6 +20,7 @@ from api.tenancy import keys, me, tenants, tickets
 from api.webhooks import (
     dead_letters,
     deliveries,
+    delivery_lists,
     event_types,
     matching,
     replays,
@@ -39,6 +40,7 @@ CONTEXTS = (
     rotation,
     matching,
     deliveries,
+    delivery_lists,
     dead_letters,
     replays,
     event_types,

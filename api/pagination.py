@@ -118,23 +118,29 @@ class Paging:
         """How many rows to read: one more than are shown tells whether there are more."""
         return self.limit + 1
 
-    def page(self, found: Sequence[T], key_of: Callable[[T], Key]) -> Page[T]:
-        """The page of rows that were read from the key on, nearest first."""
+    def page(
+        self,
+        found: Sequence[T],
+        key_of: Callable[[T], Key],
+        stopped: Key | None = None,
+    ) -> Page[T]:
+        """The page of rows that were read from the key on, nearest first.
+
+        `stopped`: they were looked for up to there, and there may be more beyond.
+        """
         rows, is_more = list(found[: self.limit]), len(found) > self.limit
-        if not rows:
-            return Page(rows, None, None)
+        onwards = key_of(rows[-1]) if rows and is_more else stopped
         if self.backwards:
             rows.reverse()
-        has_next = self.backwards or is_more
-        has_prev = is_more if self.backwards else self._seam is not None
-        return Page(
-            rows,
-            self._make(rows[-1], key_of, backwards=False) if has_next else None,
-            self._make(rows[0], key_of, backwards=True) if has_prev else None,
-        )
+            back_again = key_of(rows[-1]) if rows else None
+            return Page(rows, self._make(back_again), self._make(onwards, back=True))
+        back = key_of(rows[0]) if rows and self._seam is not None else None
+        return Page(rows, self._make(onwards), self._make(back, back=True))
 
-    def _make(self, row: T, key_of: Callable[[T], Key], *, backwards: bool) -> str:
-        seam = _Seam(backwards, list(key_of(row)), self._log)
+    def _make(self, key: Key | None, *, back: bool = False) -> str | None:
+        if key is None:
+            return None
+        seam = _Seam(back, list(key), self._log)
         return self._cursors.make(self._binding, seam)
 
 

@@ -5,15 +5,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from api.pagination import PageQuery
 from api.shapes import (
     Actor,
-    AtLeast,
     AttemptId,
     DeliveryId,
     EventId,
     Time,
-    TimeIn,
     WebhookId,
 )
 from domain.webhooks.delivery import State
@@ -164,31 +161,6 @@ class DeliveryPage(Struct):
     data: list[Delivery]
     next: str | None
     prev: str | None
-
-
-class DeliveriesOfWebhookQuery(PageQuery, kw_only=True, forbid_unknown_fields=True):
-    """Which of a webhook's deliveries to list."""
-
-    state: Annotated[
-        list[State] | None, Meta(description="repeat for more than one")
-    ] = None
-    type: Annotated[
-        list[str] | None, Meta(description="patterns of types; repeat for more")
-    ] = None
-    event_id: str | None = None
-    since: Annotated[TimeIn | None, Meta(description="created then or later")] = None
-    until: Annotated[TimeIn | None, Meta(description="created before")] = None
-    status_code: Annotated[
-        Annotated[int, Meta(ge=100, le=599)] | None,
-        Meta(description="what the last attempt was answered"),
-    ] = None
-    at_least: AtLeast = None
-
-
-class DeliveryQuery(DeliveriesOfWebhookQuery, kw_only=True, forbid_unknown_fields=True):
-    """Which deliveries to list."""
-
-    webhook_id: str | None = None
 
 
 class TestUnanswered(Struct):

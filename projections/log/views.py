@@ -132,7 +132,7 @@ async def event(connection: Connection, tenant_id: UUID, event_id: str) -> Event
 async def deliveries(
     connection: Connection, tenant_id: UUID, position: int, limit: int
 ) -> list[DeliveryState]:
-    """What became of the event at a position, at the newest webhooks first."""
+    """What became of the event at a position, the newest deliveries first."""
     params = {"tenant_id": tenant_id, "position": position, "limit": limit}
     query = QUERIES["deliveries_of_event"]
     return await rows.many(connection, DeliveryState, query, params)

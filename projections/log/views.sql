@@ -207,11 +207,13 @@ from events
 where tenant_id = %(tenant_id)s and event_id = %(event_id)s
 
 -- name: deliveries_of_event
--- What became of one event, at the newest webhooks first.
+-- What became of one event, the newest deliveries first: of later replays, then the live
+-- ones; as far as they are kept.
 select position, number, replay, webhook_id, state
 from deliveries
-where tenant_id = %(tenant_id)s and position = %(position)s and replay = 0
-order by number desc
+where tenant_id = %(tenant_id)s and position = %(position)s
+    and (is_owed or finished_at >= (select kept_since(%(tenant_id)s)))
+order by created_at desc, number desc
 limit %(limit)s
 
 -- name: recorded

@@ -20,7 +20,15 @@ from tests.support import postgres
 OWN = UUID("01924c8a-7b00-7000-8000-00000000000a")
 ANOTHERS = UUID("01924c8a-7b00-7000-8000-00000000000b")
 # Functions that it may call without their lending it anything.
-PLAIN = {"is_kept", "lock_of_key", "require", "tenant_is_active"}
+PLAIN = {
+    "code_of",
+    "is_kept",
+    "kept_since",
+    "lock_of_key",
+    "owed_state",
+    "require",
+    "tenant_is_active",
+}
 
 Admin = psycopg.Connection[Any]
 
@@ -196,6 +204,14 @@ def test_a_key_tells_of_its_own_tenant_only(own: Admin) -> None:
 def test_whether_another_tenant_is_suspended_is_not_told(own: Admin) -> None:
     query = "select tenant_is_active(%s) as own, tenant_is_active(%s) as anothers"
     assert own.execute(query, [OWN, ANOTHERS]).fetchone() == (False, True)
+
+
+def test_how_long_another_tenant_keeps_its_history_is_not_told(own: Admin) -> None:
+    query = "select kept_since(%s) > kept_since(%s) as is_shorter"
+    own.execute("reset role")
+    own.execute("update tenants set retention_days = 7")
+    own.execute("set role daybook_app")
+    assert own.execute(query, [OWN, ANOTHERS]).fetchone() == (True,)
 
 
 def test_who_acts_for_several_tenants_sees_no_row(app: Admin) -> None:

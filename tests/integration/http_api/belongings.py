@@ -123,6 +123,7 @@ BODIES: dict[tuple[str, str], Any] = {
 NAMING: dict[str, str | None] = {
     "webhook_id": "/api/v1/webhooks/{webhook_id}",
     "event_id": "/api/v1/events/{event_id}",
+    "replay_id": "/api/v1/replays/{replay_id}",
     "stream": "/api/v1/streams/{stream}",
     "tenant_id": None,  # test_keys.py, test_tenancy.py
     "id": None,  # test_the_ids_of_events_are_each_tenants_own
@@ -193,4 +194,18 @@ def settle(owner: Account, post: Callable[[], None]) -> dict[str, str]:
     for _ in range(2):
         owner.publish()
     post()
+    _bury(owner, one["/api/v1/webhooks/{webhook_id}"])
     return one | {DELIVERY: _delivery(owner)}
+
+
+def _bury(owner: Account, webhook_id: str) -> None:
+    """What a webhook is owed is dead by now; it holds, so it is still owed."""
+    with owner.server.admin() as admin:
+        webhook = [ids.decode("wh", webhook_id)]
+        admin.execute(
+            "update owed set attempts = 1, held_at = now() where webhook_id = %s",
+            webhook,
+        )
+        admin.execute(
+            "update lanes set sent_through = 1000 where webhook_id = %s", webhook
+        )

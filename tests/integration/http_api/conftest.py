@@ -159,6 +159,14 @@ def account(server: Server, operator: httpx.Client) -> Iterator[Account]:
     opened.close()
 
 
+@pytest.fixture(scope="module")
+def module_account(server: Server, operator: httpx.Client) -> Iterator[Account]:
+    """A tenant that the tests of a file share; none of them changes anything of its."""
+    opened = open_account(server, operator, "shared")
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def other(server: Server, operator: httpx.Client) -> Iterator[Account]:
     """Another fresh tenant."""
@@ -167,7 +175,7 @@ def other(server: Server, operator: httpx.Client) -> Iterator[Account]:
     opened.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def hand_off(server: Server) -> Callable[[], None]:
     """Owe the webhooks what has been published so far, as a worker does."""
 

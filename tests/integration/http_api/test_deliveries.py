@@ -209,7 +209,6 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "type": ({"type": "a*"}, "type"),
     "since": ({"since": "now"}, "since"),
     "limit": ({"limit": 501}, "limit"),
-    "replay": ({"replay_id": "rpl_00000000000000000000000000"}, "replay_id"),
     "twice": ({"event_id": ["evt_00000001", "evt_00000002"]}, "event_id"),
 }
 
