@@ -16,6 +16,7 @@ from api.shapes import EventId
 
 REF = "#/components/schemas/{name}"
 
+_UNIONS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _EVENT = "^[A-Za-z0-9_-]{8,64}$"
 _PATTERNS = {
     "webhook_id": shapes.pattern("wh"),
@@ -103,9 +104,32 @@ def _completed(name: str, described: dict[str, Any]) -> dict[str, Any]:
     for member, value in described.get("properties", {}).items():
         with_pattern(member, value)
         _give_titles(f"{name}{_words(member)}", value)
+    for one in _within(described):
+        if one.get("type") == "array" and "prefixItems" not in one:
+            one.setdefault("items", {})  # items of any kind, said so for generators
+        if isinstance(one.get("default"), dict | list):
+            _tell_default(one)
     if name in examples.BY_SHAPE:
         described["examples"] = [examples.BY_SHAPE[name]]
     return described
+
+
+def _tell_default(described: dict[str, Any]) -> None:
+    """In words: generators can take a default of many values for none of a union."""
+    default = msgspec.json.encode(described.pop("default")).decode()
+    words = [described.get("description"), f"by default `{default}`"]
+    described["description"] = "; ".join(word for word in words if word)
+
+
+def _within(described: Any) -> Iterator[dict[str, Any]]:
+    """A schema, and all that it is made of."""
+    if isinstance(described, dict):
+        yield described
+        alternatives = [one for word in _UNIONS for one in described.get(word, ())]
+        below = [described.get("items"), described.get("additionalProperties")]
+        members = described.get("properties", {}).values()
+        for child in (*alternatives, *below, *members):
+            yield from _within(child)
 
 
 def _texts(described: dict[str, Any]) -> Iterator[dict[str, Any]]:

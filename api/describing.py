@@ -28,7 +28,7 @@ _TENANT = {
     "description": "The tenant that a platform key acts for, by id or external id.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
 }
-PARAMETERS = {"IdempotencyKey": _KEY, "Tenant": _TENANT}
+PARAMETERS = {"IdempotencyKey": _KEY, "DaybookTenant": _TENANT}
 # What any call may be answered.
 _ALWAYS = (401, 403, 422, 429, 500, 503)
 _WITH_BODY = (400, 413, 415)
@@ -92,7 +92,7 @@ def _parameters(
         schema = {"type": "string"}
         yield {"name": name, "in": "header", "description": about, "schema": schema}
     if _is_of_a_tenant(one):
-        yield {"$ref": "#/components/parameters/Tenant"}
+        yield {"$ref": "#/components/parameters/DaybookTenant"}
     if method == "POST":
         yield {"$ref": "#/components/parameters/IdempotencyKey"}
 

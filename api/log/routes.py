@@ -7,7 +7,7 @@ from api import answers, consistency, filters, limits, quotas
 from api.answers import Answer
 from api.log import appending, listing, publishing
 from api.log.schemas import (
-    DeliveryState,
+    EventDelivery,
     EventPage,
     EventQuery,
     EventWithDeliveries,
@@ -123,7 +123,7 @@ async def get_event(request: ApiRequest, event_id: FromPath[str]) -> Answer:
             connection, tenant_id, event.position, MOST_DELIVERIES
         )
     deliveries = [
-        DeliveryState(
+        EventDelivery(
             ids.delivery(DeliveryKey(row.position, row.number, row.replay)),
             ids.encode("wh", row.webhook_id),
             row.state,

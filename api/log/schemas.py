@@ -147,7 +147,7 @@ class Event(Struct, kw_only=True):
     depth: int
 
 
-class DeliveryState(Struct):
+class EventDelivery(Struct):
     """What became of an event at one webhook."""
 
     id: DeliveryId
@@ -158,7 +158,7 @@ class DeliveryState(Struct):
 class EventWithDeliveries(Event):
     """An event and its newest 100 deliveries."""
 
-    deliveries: list[DeliveryState]
+    deliveries: list[EventDelivery]
 
 
 class EventPage(Struct):

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from domain.application import Log
 from domain.webhooks import signing
 from projections.log.recorder import environment
+from tests.support import node
 from tests.support.builders import SECRET
 from tests.support.delivering import finished, publish, rows, subscribe, working
 from tests.support.documents import Block, blocks
@@ -104,12 +105,10 @@ async def test_node(
     tmp_path: Path, database_url: str, log: Log, tenant_id: UUID
 ) -> None:
     packages = ["express@5", "standardwebhooks@1"]
-    install = ["npm", "install", "--silent", "--no-fund", "--no-audit", *packages]
-    await asyncio.to_thread(
-        subprocess.run, install, cwd=tmp_path, check=True, capture_output=True
-    )
+    install = [*node.NPM, "install", "--no-fund", "--no-audit", *packages]
+    await asyncio.to_thread(node.run, *install, cwd=tmp_path)
     (tmp_path / "receiver.mjs").write_text(EXPRESS.text)
-    with running(["node", "receiver.mjs"], tmp_path) as url:
+    with running([node.NODE, "receiver.mjs"], tmp_path) as url:
         await believes_us(url, database_url, log, tenant_id)
 
 

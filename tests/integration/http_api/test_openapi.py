@@ -53,7 +53,9 @@ EXAMPLES = {
     "PublishEvent": ("POST", "/api/v1/events"),
     "PublishBatch": ("POST", "/api/v1/events/batch"),
     "DeclareEventType": ("PUT", "/api/v1/webhook-events/hours.validated"),
-    "WebhookSettings": ("POST", "/api/v1/webhooks"),
+    "CreateWebhook": ("POST", "/api/v1/webhooks"),
+    "MatchEvent": ("POST", "/api/v1/webhooks/match"),
+    "PutConsumer": ("PUT", "/api/v1/consumers/payroll"),
     "CreateKey": ("POST", "/api/v1/keys"),
 }
 
@@ -80,6 +82,7 @@ def test_errors_are_those_that_can_be(document: dict[str, Any]) -> None:
     assert refused("/api/v1/webhooks", "post") == always | of_body | {"404", "409"}
     one = "/api/v1/webhooks/{webhook_id}"
     assert refused(one, "get") == always | {"404", "409"}
+    assert refused(f"{one}/deliveries", "get") == always | {"400", "404"}
     assert refused(one, "patch") == always | of_body | {"404", "409", "412"}
 
 
