@@ -239,7 +239,9 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Answer:
     if status >= 500:  # the client went away in the middle of its body
         log.info("request_cut_off")
         return answer(request, "internal", None)
-    if status == 405 and _names_nothing(request.scope["path"]):
+    path = request.scope["path"]
+    is_route = any(route.path == path for route in request.app.routes)
+    if status == 405 and not is_route and _names_nothing(path):
         status, headers = 404, {}
     if "GET" in headers.get("allow", ""):
         headers["allow"] += ", HEAD"

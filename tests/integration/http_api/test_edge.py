@@ -126,6 +126,7 @@ def test_ours_are_the_only_servers_words(stranger: httpx.Client) -> None:
         ("/api/v1/events", "GET, HEAD, OPTIONS, POST"),
         ("/api/v1/webhook-events/a", "GET, HEAD, OPTIONS, PUT"),
         ("/api/v1/cloudevents", "OPTIONS, POST"),
+        ("/api/v1/webhooks/match", "OPTIONS, POST"),
     ],
 )
 def test_options_are_all_methods_of_the_path(
