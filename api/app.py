@@ -10,7 +10,7 @@ from api import docs, doors, errors, guards, health, limits, metrics, openapi
 from api.consumers import routes as consumers
 from api.direct import Direct
 from api.edge import Edge
-from api.log import cloudevents, sse, streams, websocket
+from api.log import asyncapi, cloudevents, sse, streams, websocket
 from api.log import routes as log
 from api.projections import routes as projections
 from api.request import ApiRequest
@@ -34,6 +34,7 @@ CONTEXTS = (
     cloudevents,
     sse,
     websocket,
+    asyncapi,
     streams,
     consumers,
     webhooks,

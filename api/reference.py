@@ -65,7 +65,8 @@ def _contents(document: dict[str, Any]) -> str:
 <h1>Daybook API <small>{escape(document["info"]["version"])}</small></h1>
 <p>{escape(document["info"]["description"])} Send
 <code>Authorization: Bearer &lt;api key&gt;</code> and JSON. The same as a document for
-machines: <a href="/openapi.json">openapi.json</a>.</p>
+machines: <a href="/openapi.json">openapi.json</a>; live streams:
+<a href="/asyncapi.json">asyncapi.json</a>.</p>
 <ul class="contents">{"".join(rows)}
 <li><a href="#events">Events of Daybook itself</a></li>
 <li><a href="#shapes">Shapes</a></li>

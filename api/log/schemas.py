@@ -206,22 +206,6 @@ class LiveQuery(Struct, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
-_Patterns = list[str] | str | None
-
-
-class Start(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A WebSocket's first and only message from its client."""
-
-    op: Literal["start"]
-    token: Annotated[str, Meta(description="an API key, or a ticket")]
-    after: Annotated[
-        PositionIn | None, Meta(description="beyond this position; left out: from now")
-    ] = None
-    type: Annotated[_Patterns, Meta(description="patterns of types, or one")] = None
-    stream: Annotated[_Patterns, Meta(description="patterns of streams, or one")] = None
-    subject: str | None = None
-
-
 class Stream(Struct):
     """A stream; `position` and `updated_at` are its last event's."""
 

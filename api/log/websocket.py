@@ -18,7 +18,7 @@ from api import edge, errors, guards, reading
 from api.answers import Answer
 from api.errors import Unauthenticated, UpgradeRequired
 from api.log.audience import SCOPE, STOPPING
-from api.log.schemas import Start
+from api.log.messages import Ping, Ready, Start
 from api.log.seat import GONE, Seat
 from api.operation import public
 from api.problems import PROBLEMS
@@ -77,10 +77,10 @@ async def _follow(socket: Socket) -> None:
         services.audience.seat(caller, wanted, start.after, stopping) as seat,
         seat.attended(_notice_leaving(seat, socket)),
     ):
-        await _send(socket, {"op": "ready", "position": seat.at})
+        await _send(socket, Ready(seat.at))
         async for texts in seat.packs(_messages):
             if texts is None:
-                await _send(socket, {"op": "ping", "position": seat.at})
+                await _send(socket, Ping(seat.at))
             for text in texts or ():
                 await socket.send_text(text)
         await _end(socket, seat.ended)
@@ -126,7 +126,7 @@ def _messages(events: Sequence[Shown]) -> list[str]:
     return [f'{{"op":"event","event":{event.json.decode()}}}' for event in events]
 
 
-async def _send(socket: Socket, message: dict[str, Any]) -> None:
+async def _send(socket: Socket, message: Any) -> None:
     await socket.send_text(msgspec.json.encode(message).decode())
 
 

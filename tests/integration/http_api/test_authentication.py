@@ -22,6 +22,7 @@ PUBLIC = {
     "/docs/docs.css",
     "/problems/{code}",
     "/openapi.json",
+    "/asyncapi.json",
     "/api/v1/events/ws",  # as a page, it only says that it is none
     "/health/live",
     "/health/ready",
