@@ -59,6 +59,13 @@ def cpu_of_server(connection: psycopg.Connection[Any]) -> float:
     return total + Times.of(postmaster).children
 
 
+def resident_kib(pid: int) -> int:
+    """The memory that a process has resident now, in KiB."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    [line] = [line for line in text.splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1])
+
+
 def peak_mb(pid: int) -> float:
     """The most memory that a process has had resident, in MB."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")

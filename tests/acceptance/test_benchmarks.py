@@ -11,7 +11,12 @@ from tests.support.source import ROOT
 
 
 @pytest.mark.parametrize(
-    ("name", "metric"), [("delivery", "fan_out_10"), ("latency", "p95_at_200")]
+    ("name", "metric"),
+    [
+        ("delivery", "fan_out_10"),
+        ("latency", "p95_at_200"),
+        ("streams", "sse_500_clients"),
+    ],
 )
 def test_a_benchmark_prints_its_figures(
     name: str, metric: str, server_url: str
