@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from api.authentication import Authenticator, Caller, Proof
 from api.errors import Busy, LogRewound, ScopeMissing, TenantSuspended
 from api.log.seat import Seat
@@ -26,6 +28,8 @@ TICK_SECONDS = 0.5
 CHECK_TICKS = 2  # every so many of them keys are asked for
 SCOPE = "events:read"
 STOPPING = "stopping"  # why seats end that is nobody's fault
+
+log = structlog.get_logger("daybook.streams")
 
 
 class Audience:
@@ -62,6 +66,8 @@ class Audience:
         try:
             seat = await self._let_in(caller, wanted, after)
             self._look_after_all(stopping)
+            if stopping is not None and stopping.is_set():
+                seat.end(STOPPING)  # it came on a connection that was open already
             try:
                 yield seat
             finally:
@@ -111,8 +117,12 @@ class Audience:
             await asyncio.sleep(TICK_SECONDS)
             count += 1
             self._hurry()
-            if count % CHECK_TICKS == 0:
-                await self._check()
+            try:
+                if count % CHECK_TICKS == 0:
+                    await self._check()
+            except Exception:
+                # Whatever it is: pings go on, and keys are asked for again.
+                log.exception("keys_not_checked")
 
     def _hurry(self) -> None:
         now = time.monotonic()

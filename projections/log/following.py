@@ -131,8 +131,11 @@ async def read(
             connection, tenant_id, selection, limit=limit, backwards=False
         )
         params = {"tenant_id": tenant_id, "positions": there, "most_bytes": most_bytes}
-        events = await rows.many(
-            connection, Event, QUERIES["events_at"], params, binary=True
+        query = QUERIES["events_at"]
+        events = (
+            await rows.many(connection, Event, query, params, binary=True)
+            if there
+            else []
         )
     if len(events) < len(there) or len(there) == limit:
         last = events[-1].position
