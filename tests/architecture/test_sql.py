@@ -5,6 +5,7 @@ import importlib
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -71,8 +72,7 @@ def test_no_name_is_given_twice(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=label)
 def test_every_statement_is_used(path: Path) -> None:
-    texts = {node.value for module in modules() for node in module.strings()}
-    composed = re.compile("|".join(_composed()) or r"(?!)")
+    texts, composed = _texts(), re.compile("|".join(_composed()) or r"(?!)")
     unused = [
         name
         for name, _ in statements(path)
@@ -81,12 +81,20 @@ def test_every_statement_is_used(path: Path) -> None:
     assert unused == []
 
 
-def _composed() -> Iterator[str]:
+@cache
+def _texts() -> set[object]:
+    return {node.value for module in modules() for node in module.strings()}
+
+
+@cache
+def _composed() -> list[str]:
     """Names that are put together: `QUERIES[f"{way}_{'up' if x else 'down'}"]`."""
-    for module in modules():
-        for _, index in _lookups(module):
-            if isinstance(index, ast.JoinedStr):
-                yield "".join(_pattern(part) for part in index.values)
+    return [
+        "".join(_pattern(part) for part in index.values)
+        for module in modules()
+        for _, index in _lookups(module)
+        if isinstance(index, ast.JoinedStr)
+    ]
 
 
 def _pattern(part: ast.AST) -> str:

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -77,8 +77,9 @@ def imported(node: ast.AST) -> list[str]:
     return []
 
 
+@cache
 def modules(*layers: str) -> list[Module]:
-    """The Python files of these layers; of all when none is named."""
+    """The Python files of these layers; of all when none is named. Each is read once."""
     return [
         Module(path)
         for layer in layers or LAYERS
