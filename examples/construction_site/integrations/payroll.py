@@ -1,0 +1,153 @@
+"""The payroll: each validated hour in its own books, exactly once.
+
+    python payroll.py            receive, reconcile, print each import
+    python payroll.py totals     what is in the books, by worker
+
+`heures.validated` comes by webhook, the moment it happens, perhaps twice and in any order;
+the key of the table makes that harmless. What no webhook brought, because this program or
+the network was away for longer than Daybook repeats, is found by a consumer: a place in
+the log that Daybook keeps for us. It moves on only after what stands before it was
+committed here, so whatever is killed when, the books become equal to the log.
+"""
+
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import hooks
+import httpx
+
+VALIDATED = "heures.validated"
+CONSUMER = "/api/v1/consumers/payroll"
+# A validation that the webhook has not brought after so many seconds is looked after.
+GRACE_SECONDS = 2.0
+AWAY_SECONDS = 1.0  # before it is tried again, when Daybook or the disk was away
+
+# An event has one line, whatever happens; so have the hours it is about. Minutes are whole
+# numbers: nothing is rounded on its way to the payslip.
+BOOKS = """
+create table if not exists hours (
+    event_id text primary key,
+    position integer not null,
+    heures_id text not null unique,
+    ouvrier_id text not null,
+    chantier_id text not null,
+    date text not null,
+    minutes integer not null check (minutes > 0),
+    valide_par text not null,
+    brought_by text not null check (brought_by in ('webhook', 'reconciliation'))
+);
+create table if not exists refused (event_id text primary key, why text not null);
+"""
+KNOWN = """
+select 1 from hours where event_id = ?1 union all
+select 1 from refused where event_id = ?1
+"""
+ENTER = """
+insert into hours values (
+    :event_id, :position, :heures_id, :ouvrier_id, :chantier_id, :date, :minutes,
+    :valide_par, :brought_by)
+"""
+TOTALS = """
+select ouvrier_id, count(*), sum(minutes) from hours group by ouvrier_id order by 1
+"""
+FIELDS = ("heures_id", "ouvrier_id", "chantier_id", "date", "minutes", "valide_par")
+
+
+class Books:
+    """The payroll's own SQLite file."""
+
+    def __init__(self) -> None:
+        self.connection = hooks.database(hooks.folder() / "payroll.sqlite3")
+        self.connection.executescript(BOOKS)
+        self._using = threading.Lock()
+
+    def take(self, event: dict[str, Any]) -> None:
+        """One event, from the webhook."""
+        self.enter([event], "webhook")
+
+    def enter(self, events: Iterable[dict[str, Any]], brought_by: str) -> None:
+        """All of them or none, durably; what is there already stays as it is."""
+        with self._using, self.connection:
+            for event in events:
+                if not self.connection.execute(KNOWN, [event["id"]]).fetchone():
+                    self._enter(event, brought_by)
+
+    def _enter(self, event: dict[str, Any], brought_by: str) -> None:
+        try:
+            line = {name: event["data"][name] for name in FIELDS}
+            line |= {"event_id": event["id"], "position": event["position"]}
+            self.connection.execute(ENTER, line | {"brought_by": brought_by})
+            hooks.say(
+                f"{line['date']}  {line['ouvrier_id']}  {line['minutes']} min"
+                f"  {line['heures_id']}  by {brought_by}"
+            )
+        except (KeyError, sqlite3.IntegrityError) as error:
+            # For a person to look at: sent again it would be the same, and what comes
+            # after it must not wait.
+            why = f"{type(error).__name__}: {error}"
+            self.connection.execute(
+                "insert into refused values (?, ?)", [event["id"], why]
+            )
+            hooks.say(f"refused {event['id']}: {why}")
+
+
+def reconcile(books: Books, api: httpx.Client) -> None:
+    """Follow the log, page by page, for ever; a thread of its own."""
+    consumer = {"event_types": [VALIDATED], "start": "beginning"}
+    while True:
+        try:
+            api.put(CONSUMER, json=consumer).raise_for_status()
+            while True:
+                reconcile_page(books, api)
+        except (httpx.HTTPError, sqlite3.OperationalError) as error:
+            hooks.say(f"once more in a moment: {error!r}")
+            time.sleep(AWAY_SECONDS)
+
+
+def reconcile_page(books: Books, api: httpx.Client) -> None:
+    """What comes next in the log is in the books; then it is acknowledged."""
+    answer = api.get(f"{CONSUMER}/events", params={"limit": 500, "wait": 20})
+    page = answer.raise_for_status().json()
+    if page["data"]:
+        # The webhook is given its chance with what is new.
+        newest = datetime.fromisoformat(page["data"][-1]["recorded_at"])
+        age = (datetime.now(UTC) - newest).total_seconds()
+        time.sleep(min(max(GRACE_SECONDS - age, 0.0), GRACE_SECONDS))
+        books.enter(page["data"], "reconciliation")
+    # Not before they are committed: killed here, we are given the same page again.
+    api.post(f"{CONSUMER}/ack", json={"position": page["position"]}).raise_for_status()
+
+
+def show_totals(connection: sqlite3.Connection) -> None:
+    """Who worked how long, and what a person must look at."""
+    for worker, lines, minutes in connection.execute(TOTALS):
+        hooks.say(f"{worker}  {lines} days  {minutes // 60} h {minutes % 60:02} min")
+    for event_id, why in connection.execute("select event_id, why from refused"):
+        hooks.say(f"refused: {event_id}  {why}")
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    books = Books()
+    if sys.argv[1:] == ["totals"]:
+        show_totals(books.connection)
+        return
+    api = hooks.client()
+    secret = hooks.subscribed(
+        books.connection,
+        api,
+        name="payroll",
+        event_types=[VALIDATED],
+        retry="durable",
+    )
+    threading.Thread(target=reconcile, args=(books, api), daemon=True).start()
+    hooks.serve(secret, books.take)
+
+
+if __name__ == "__main__":
+    main()
