@@ -1,0 +1,119 @@
+"""Handlers: somebody's own code, called for each event of some types, in every tenant.
+
+A handler is a projection: it has a name, a checkpoint, a runner and a connection of its
+own, so what one raises, or how slow it is, no other handler notices. What it writes over
+the connection it is given is committed with its checkpoint: exactly once, whatever is
+killed when. What it does elsewhere (a mail, a request) may happen twice, as the batch that
+it was part of may be undone and come again; a webhook is made for that.
+
+All handlers of a process share one event loop with its deliveries. A call that waits for
+longer than LONGEST_SECONDS is ended; one that computes for as long holds everything up, and
+belongs into `asyncio.to_thread`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from domain import patterns
+from domain.log.entry import PUBLISHED
+from projections import rows
+from projections.log import ranges
+from projections.postgres import Connection
+from projections.projection import Batch, Policy
+from projections.sql import Queries
+
+QUERIES = Queries("projections.log", "handlers.sql")
+# Each is a call, and all are undone together when one fails.
+BATCH = 200
+# Less than `idle_in_transaction` of projections.postgres: a connection that was cut would
+# count as a database that is away, and the event be tried for ever.
+LONGEST_SECONDS = 4.0
+
+
+class Event(NamedTuple):
+    """An event of one tenant, as handlers get it; `state` and `metadata` are JSON bytes."""
+
+    tenant_id: UUID
+    event_id: str
+    position: int
+    type: str
+    topic: str
+    stream: str
+    version: int
+    subject: str | None
+    state: bytes
+    metadata: bytes | None
+    actor: str | None
+    correlation_id: str | None
+    causation_id: str | None
+    occurred_at: datetime
+    recorded_at: datetime
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What happened."""
+        found: dict[str, Any] = msgspec.json.decode(self.state)
+        return found
+
+    @property
+    def is_published(self) -> bool:
+        """Whether a publisher says so; else a command recorded it, and its rules held."""
+        return self.topic == PUBLISHED
+
+
+Handle = Callable[[Connection, Event], Awaitable[None]]
+
+
+class Handler:
+    """Calls `handle` for each event that the patterns name, one after the other.
+
+    It begins with the oldest event of the log. `policy`: what becomes of an event for which
+    `handle` raises; when parked, what follows in its stream waits with it, in order.
+    """
+
+    version = 1
+
+    def __init__(
+        self,
+        name: str,
+        event_types: Sequence[str],
+        handle: Handle,
+        *,
+        policy: Policy = "park",
+    ) -> None:
+        """`name` is its checkpoint's, kept for ever. Raises ValueError for a pattern."""
+        if faults := patterns.check(event_types):
+            raise ValueError(f"{name}: {faults[0].detail}")
+        self.name = name
+        self.policy: Policy = policy
+        self._handle = handle
+        self._ranges = ranges.of_types(event_types)
+
+    def batch_size(self) -> int:
+        """How many events the next batch may have."""
+        return BATCH
+
+    async def apply(self, connection: Connection, batch: Batch) -> None:
+        """Call it for the batch's events; what it raises undoes the batch."""
+        params = batch.params() | self._ranges._asdict()
+        query = QUERIES["events"]
+        for event in await rows.many(connection, Event, query, params, binary=True):
+            await self._call(connection, event)
+
+    def applied(self, batch: Batch) -> None:
+        """Nobody waits for it in this process."""
+
+    async def _call(self, connection: Connection, event: Event) -> None:
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS) as limit:
+                await self._handle(connection, event)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # its own
+            detail = f"handled for longer than {LONGEST_SECONDS:g} s"
+            raise TimeoutError(detail) from error

@@ -1,0 +1,134 @@
+"""Handlers: by wildcard, apart from each other, exactly once over a kill."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from domain import ids
+from projections.log import handlers
+from projections.log.appender import Appender
+from projections.log.handlers import Event, Handler
+from projections.log.request_queue import Request
+from projections.postgres import Connection
+from projections.runner import Runner
+from tests.support import counting, handling
+from tests.support.builders import an_entry
+from tests.support.source import ROOT
+from tests.support.waiting import soon
+
+Admin = psycopg.Connection[Any]
+
+
+@pytest.fixture
+def admin(database_url: str) -> Iterator[Admin]:
+    with counting.admin(database_url) as connection:
+        connection.execute(handling.TABLE)
+        yield connection
+
+
+async def publish(appender: Appender, tenant_id: UUID, *events: str) -> None:
+    """Events in this order, each as `stream type passed`."""
+    entries = []
+    for stream, kind, passed in (event.split() for event in events):
+        state = b'{"passed":%s}' % passed.encode()
+        entries.append(an_entry(tenant_id, stream=stream, type=kind, state=state))
+    await appender.append(Request(entries))
+
+
+def handled(admin: Admin, handler: str) -> list[int]:
+    query = "select position from handled where handler = %s order by position"
+    return [row.position for row in admin.execute(query, [handler]).fetchall()]
+
+
+async def test_one_that_raises_holds_up_no_other(
+    database_url: str, admin: Admin, appender: Appender, tenant_id: UUID
+) -> None:
+    await publish(
+        appender, tenant_id, "s/1 crane.inspected true", "s/1 crane.moved false",
+        "s/2 site.opened true", "s/1 crane.inspected true", "s/2 crane.moved true",
+    )  # fmt: skip
+    running = asyncio.create_task(handling.run(database_url))
+    await soon(lambda: handled(admin, "everything") == [1, 2, 3, 4, 5])
+    await soon(lambda: handled(admin, "cranes") == [1, 2, 4, 5])
+    # What it raised for is undone; that stream waits, all others go on.
+    await soon(lambda: handled(admin, "picky") == [1, 5])
+    parked = admin.execute(
+        "select log_position, error from projection_errors where name = 'picky'"
+        " order by log_position"
+    ).fetchall()
+    assert [row.log_position for row in parked] == [2, 4]
+    assert parked[0].error == "ValueError: s/1 has not passed"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_who_was_killed_after_the_calls_makes_them_again_and_all_count_once(
+    database_url: str, admin: Admin, appender: Appender, tenant_id: UUID
+) -> None:
+    await publish(appender, tenant_id, *["s/1 crane.inspected true"] * 3)
+    command = [sys.executable, "-m", "tests.support.handling", database_url]
+    armed = {
+        "DAYBOOK_TEST_HARNESS": "1",
+        "DAYBOOK_FAILPOINTS": "projection.applied=kill",
+    }
+    killed = subprocess.Popen(command, cwd=ROOT, env=os.environ | armed)
+    await soon(lambda: killed.poll() is not None, 30)
+    assert killed.returncode == -signal.SIGKILL
+    assert not all(handled(admin, each.name) for each in handling.HANDLERS)
+    again = subprocess.Popen(command, cwd=ROOT)
+    try:
+        for each in handling.HANDLERS:
+            await soon(lambda name=each.name: handled(admin, name) == [1, 2, 3])
+    finally:
+        again.kill()
+        again.wait()
+
+
+async def test_an_event_says_whose_it_is_and_who_says_so(
+    database_url: str, admin: Admin, appender: Appender, tenant_id: UUID
+) -> None:
+    found: list[Event] = []
+
+    async def keep(connection: Connection, event: Event) -> None:
+        found.append(event)
+
+    other = ids.new()
+    await publish(appender, tenant_id, "s/1 crane.inspected true")
+    await publish(appender, other, "s/1 crane.inspected false")
+    assert await Runner(database_url, Handler("cranes", ["crane.*"], keep)).step()
+    assert [(each.tenant_id, each.position) for each in found] == [
+        (tenant_id, 1),
+        (other, 1),
+    ]
+    assert [each.data["passed"] for each in found] == [True, False]
+    assert all(each.is_published for each in found)
+
+
+async def test_a_call_that_hangs_is_ended(
+    database_url: str,
+    admin: Admin,
+    appender: Appender,
+    tenant_id: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handlers, "LONGEST_SECONDS", 0.05)
+
+    async def hang(connection: Connection, event: Event) -> None:
+        await connection.execute("select pg_sleep(60)")
+
+    await publish(appender, tenant_id, "s/1 crane.inspected true")
+    with pytest.raises(TimeoutError, match=r"longer than 0\.05 s"):
+        await Runner(database_url, Handler("cranes", ["crane.*"], hang)).step()
+
+
+def test_a_pattern_that_is_none_is_refused_when_it_is_made() -> None:
+    with pytest.raises(ValueError, match="stands alone between dots"):
+        Handler("cranes", ["crane*"], handling.cranes)
