@@ -1,15 +1,28 @@
 """The composition root of the HTTP process: settings in, an ASGI application out."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
+from types import ModuleType
 
 from litestar import Litestar
 
-from api import docs, doors, errors, guards, health, limits, metrics, openapi
+from api import (
+    docs,
+    doors,
+    errors,
+    guards,
+    health,
+    limits,
+    metrics,
+    openapi,
+    system_types,
+)
 from api.consumers import routes as consumers
 from api.direct import Direct
 from api.edge import Edge
+from api.examples import BY_SHAPE, Examples
 from api.log import asyncapi, cloudevents, sse, streams, websocket
 from api.log import routes as log
 from api.projections import routes as projections
@@ -27,6 +40,7 @@ from api.webhooks import (
     rotation,
 )
 from api.webhooks import routes as webhooks
+from projections.context import BoundedContext, Contexts, load
 from projections.settings import read
 
 CONTEXTS = (
@@ -55,22 +69,29 @@ CONTEXTS = (
 
 def create() -> Litestar:
     """The application with the settings of the environment, for `api.app:create`."""
-    return create_app(read(ApiSettings, os.environ))
+    settings = read(ApiSettings, os.environ)
+    return create_app(settings, contexts=load(settings.contexts))
 
 
-def create_app(settings: ApiSettings) -> Litestar:
-    """The application. It begins to connect when the server starts it."""
+def create_app(
+    settings: ApiSettings, contexts: Sequence[BoundedContext] = ()
+) -> Litestar:
+    """The application, with the routes of these contexts beside ours.
+
+    It begins to connect when the server starts it.
+    """
+    together = Contexts(contexts)
+    added = [import_module(each.routes) for each in contexts if each.routes]
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with opened(settings) as services:
+        async with opened(settings, together) as services:
             app.state.services = services
             yield
 
-    contexts = [handler for context in CONTEXTS for handler in context.HANDLERS]
     app = Litestar(
         [
-            *contexts,
+            *(handler for module in (*CONTEXTS, *added) for handler in module.HANDLERS),
             *health.HANDLERS,
             *metrics.HANDLERS,
             *docs.HANDLERS,
@@ -86,6 +107,16 @@ def create_app(settings: ApiSettings) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
-    app.state.openapi = openapi.document(app.routes)
+    app.state.openapi = openapi.document(
+        app.routes, system_types.known(together), _examples(added)
+    )
     app.asgi_handler = Edge(doors.before(Direct(app), settings))
     return app
+
+
+def _examples(added: Sequence[ModuleType]) -> Examples:
+    """Ours, and what these modules have under EXAMPLES."""
+    found = dict(BY_SHAPE)
+    for module in added:
+        found |= getattr(module, "EXAMPLES", {})
+    return found

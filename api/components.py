@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from api import examples, shapes
+from api import shapes
+from api.examples import BY_SHAPE, Examples
 from api.shapes import EventId
 
 REF = "#/components/schemas/{name}"
@@ -70,11 +71,13 @@ def schema(kind: Any) -> dict[str, Any]:
     return described
 
 
-def schemas(kinds: Iterable[Any]) -> dict[str, Any]:
+def schemas(kinds: Iterable[Any], examples: Examples = BY_SHAPE) -> dict[str, Any]:
     """The shapes of these types and of all that they are made of, by name."""
     in_order = sorted(set(kinds), key=str)
     _, described = msgspec.json.schema_components(in_order, ref_template=REF)
-    return {name: _completed(name, described[name]) for name in sorted(described)}
+    return {
+        name: _completed(name, described[name], examples) for name in sorted(described)
+    }
 
 
 def one_of(kinds: tuple[type[Struct], ...]) -> dict[str, Any]:
@@ -98,7 +101,9 @@ def with_pattern(name: str, described: dict[str, Any]) -> dict[str, Any]:
     return described
 
 
-def _completed(name: str, described: dict[str, Any]) -> dict[str, Any]:
+def _completed(
+    name: str, described: dict[str, Any], examples: Examples
+) -> dict[str, Any]:
     if "description" in described:
         described["description"] = " ".join(described["description"].split())
     for member, value in described.get("properties", {}).items():
@@ -109,8 +114,8 @@ def _completed(name: str, described: dict[str, Any]) -> dict[str, Any]:
             one.setdefault("items", {})  # items of any kind, said so for generators
         if isinstance(one.get("default"), dict | list):
             _tell_default(one)
-    if name in examples.BY_SHAPE:
-        described["examples"] = [examples.BY_SHAPE[name]]
+    if name in examples:
+        described["examples"] = [examples[name]]
     return described
 
 

@@ -52,7 +52,9 @@ _HAPPENED = {
     "depth": 0,
 }
 
-BY_SHAPE: Mapping[str, dict[str, Any]] = {
+Examples = Mapping[str, dict[str, Any]]
+
+BY_SHAPE: Examples = {
     # What is sent.
     "PublishEvent": {
         "type": "hours.validated",

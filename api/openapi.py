@@ -14,8 +14,10 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 from api import answers, components, describing, operation, system_types
 from api.answers import Answer
+from api.examples import BY_SHAPE, Examples
 from api.operation import JSON, Operation
 from api.request import ApiRequest
+from api.system_types import Types
 from api.webhooks.schemas import Delivered
 
 _INFO = {
@@ -49,8 +51,12 @@ async def get_openapi(request: ApiRequest) -> Answer:
     return answers.json(request.app.state.openapi)
 
 
-def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
-    """The document for these routes."""
+def document(
+    routes: Iterable[BaseRoute],
+    types: Types = system_types.OWN,
+    examples: Examples = BY_SHAPE,
+) -> dict[str, Any]:
+    """The document for these routes, event types, and examples by the name of a shape."""
     declared = sorted(_declared(routes), key=_path_and_method)
     paths: dict[str, Any] = {}
     for route, handler, one in declared:
@@ -66,10 +72,12 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
         "webhooks": {"event": {"post": _delivery()}}
         | {
             name: {"post": _own_delivery(name, one)}
-            for name, one in sorted(system_types.ALL.items())
+            for name, one in sorted(types.items())
         },
         "components": {
-            "schemas": components.schemas(_kinds(one for _, _, one in declared)),
+            "schemas": components.schemas(
+                _kinds(one for _, _, one in declared), examples
+            ),
             "responses": describing.refusals(),
             "parameters": describing.PARAMETERS,
             "securitySchemes": {"key": _SECURITY, "ticket": _TICKET},
@@ -130,7 +138,7 @@ def _delivery() -> dict[str, Any]:
 
 
 def _own_delivery(name: str, one: system_types.SystemType) -> dict[str, Any]:
-    """The same for one of Daybook's own events, whose data is known."""
+    """The same for an event that commands record: its data is known."""
     known = {
         "type": "object",
         "properties": {"type": {"const": name}, "data": one.schema},

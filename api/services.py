@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
+from api import system_types
 from api.authentication import Authenticator, Caller
 from api.catalogue import Catalogue
 from api.entrances import Entrances
@@ -15,9 +16,11 @@ from api.log.audience import Audience
 from api.pagination import Cursors
 from api.quotas import Quotas
 from api.settings import ApiSettings
+from api.system_types import Types
 from domain.application import Log
 from domain.log.entry import Appended, Entry
 from projections import tracing
+from projections.context import Contexts
 from projections.log import views
 from projections.log.claims import Claims
 from projections.log.live import Tail
@@ -54,6 +57,8 @@ class Services:
     claims: Claims
     quotas: Quotas
     catalogue: Catalogue
+    contexts: Contexts
+    types: Types  # those that commands record
     # Counting what a replay would owe reads as much of the log as the replay does: one at
     # a time, so that publishers have the other connections.
     counting: asyncio.Semaphore
@@ -85,7 +90,7 @@ class Services:
 
 
 @asynccontextmanager
-async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
+async def opened(settings: ApiSettings, contexts: Contexts) -> AsyncIterator[Services]:
     """The services of one process. On the way out, what waits for the log is appended."""
     url = settings.database_url
     vault = Vault(settings.secret_keys)
@@ -99,7 +104,7 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
             stack.push_async_callback(pool.close)
         edge = Link(url, "daybook_edge", "api edge", **_SOON_MISSED)
         stack.push_async_callback(edge.close)
-        log = Log(environment(url, "daybook_app"))
+        log = Log(environment(url, "daybook_app"), contexts.aggregates)
         stack.push_async_callback(asyncio.to_thread, log.close)
         authenticator = Authenticator(database, settings.operator_key)
         tail = Tail(url, database, operator, listing.rendered)
@@ -120,5 +125,7 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Services]:
             claims=Claims(edge),
             quotas=Quotas(Rates(edge), settings),
             catalogue=Catalogue(database),
+            contexts=contexts,
+            types=system_types.known(contexts),
             counting=asyncio.Semaphore(1),
         )

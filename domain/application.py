@@ -1,6 +1,6 @@
 """The one event-sourced application: aggregates in, events into the log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from eventsourcing.application import AggregateNotFoundError, Application
@@ -20,9 +20,19 @@ class Log(Application[str]):
 
     name = "log"  # the library names things after it: pinned
 
+    def __init__(
+        self,
+        env: Mapping[str, str] | None = None,
+        aggregates: Sequence[type[Aggregate]] = (),
+    ) -> None:
+        """`aggregates`: those of other contexts, beside Daybook's own."""
+        # The library's constructor asks for the mapper.
+        self._topics = catalog.AGGREGATE_OF | catalog.aggregate_of(aggregates)
+        super().__init__(env)
+
     def construct_mapper(self) -> Mapper[str]:
         """Our JSON, and only topics of the catalogue."""
-        return LogMapper(JSONTranscoder(), aggregates=catalog.AGGREGATE_OF)
+        return LogMapper(JSONTranscoder(), aggregates=self._topics)
 
     def load(self, kind: type[A], originator_id: str) -> A:
         """The aggregate as it is now; raises NotFound."""

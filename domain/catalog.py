@@ -1,10 +1,11 @@
-"""Every event Daybook itself writes: topic, class and aggregate.
+"""Every event Daybook itself writes: topic, class and aggregate; and how others add theirs.
 
 Topics are stored for ever, so they are names we chose, never module paths; a test freezes
 the list. An event's topic is also its public type.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from eventsourcing.utils import register_topic
 
@@ -28,23 +29,39 @@ AGGREGATES: tuple[type[Aggregate], ...] = (
 )
 
 
-def _events(aggregate: type[Aggregate]) -> Iterator[type[AggregateEvent]]:
-    for member in vars(aggregate).values():
-        is_event = isinstance(member, type) and issubclass(member, AggregateEvent)
-        if is_event and hasattr(member, "TOPIC"):
-            yield member
+class Meaning(NamedTuple):
+    """What an event type of somebody's own context tells, and an example of its data."""
+
+    description: str
+    example: dict[str, Any]
 
 
-EVENTS: dict[str, type[AggregateEvent]] = {
-    event.TOPIC: event  # type: ignore[attr-defined]  # given by the library's decorator
-    for aggregate in AGGREGATES
-    for event in _events(aggregate)
-}
-AGGREGATE_OF: dict[str, str] = {
-    event.TOPIC: aggregate.TOPIC  # type: ignore[attr-defined]  # as above
-    for aggregate in AGGREGATES
-    for event in _events(aggregate)
-}
+def events(aggregates: Iterable[type[Aggregate]]) -> dict[str, type[AggregateEvent]]:
+    """The events of these aggregates, by topic."""
+    return {topic: event for topic, event, _ in _found(aggregates)}
+
+
+def aggregate_of(aggregates: Iterable[type[Aggregate]]) -> dict[str, str]:
+    """The topic of each event -> that of its aggregate, which resolves from now on."""
+    found = {}
+    for topic, _, aggregate in _found(aggregates):
+        register_topic(aggregate.TOPIC, aggregate)
+        found[topic] = aggregate.TOPIC
+    return found
+
+
+def _found(
+    aggregates: Iterable[type[Aggregate]],
+) -> Iterator[tuple[str, type[AggregateEvent], type[Aggregate]]]:
+    for aggregate in aggregates:
+        for member in vars(aggregate).values():
+            is_event = isinstance(member, type) and issubclass(member, AggregateEvent)
+            if is_event and hasattr(member, "TOPIC"):
+                yield member.TOPIC, member, aggregate
+
+
+EVENTS = events(AGGREGATES)
+AGGREGATE_OF = aggregate_of(AGGREGATES)
 
 # What each tells, for whoever reads the catalogue of types.
 MEANINGS: dict[str, str] = {
@@ -76,6 +93,3 @@ MEANINGS: dict[str, str] = {
     "daybook.consumer.deleted": "A consumer is ended",
     "daybook.delivery.dead": "Deliveries were given up: so many since a webhook's last",
 }
-
-for _aggregate in AGGREGATES:
-    register_topic(_aggregate.TOPIC, _aggregate)

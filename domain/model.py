@@ -41,9 +41,9 @@ class AggregateCreated(AggregateEvent, CanInitAggregate[str]):
 
 
 class Aggregate(BaseAggregate[str]):
-    """Base of Daybook's aggregates; each pins its TOPIC and names its events' topics.
+    """Base of all aggregates; each pins its TOPIC and names its events' topics.
 
-    An event's topic is also its public type, under `daybook.`.
+    An event's topic is also its public type: of Daybook's own, under `daybook.`.
     """
 
     TOPIC: ClassVar[str]

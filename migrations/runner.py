@@ -2,13 +2,14 @@
 
 Each file is one transaction together with its row in `schema_migrations`: a crash leaves
 either both or neither, and the next run goes on from there. There is no way back down;
-a mistake is mended by the next file.
+a mistake is mended by the next file. Bounded contexts of others have folders of their own,
+applied after ours; a run without such a context leaves what it made alone.
 """
 
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from typing import NamedTuple
 
@@ -30,8 +31,13 @@ class MigrationError(RuntimeError):
     """The files and the database do not fit; nothing was changed."""
 
 
+# By the name of a bounded context the package in which its files lie.
+Folders = Mapping[str, str]
+NONE: Folders = {}
+
+
 class Migration(NamedTuple):
-    """One file: `0002_log.sql` is version 0002, name log."""
+    """One file: `0002_log.sql` is version 0002, name log; a context's `shop/0002`."""
 
     version: str
     name: str
@@ -39,17 +45,23 @@ class Migration(NamedTuple):
     sha256: str
 
 
-def files() -> list[Migration]:
+def files(folders: Folders = NONE) -> list[Migration]:
     """All migrations in order; raises MigrationError for a wrong or doubled name."""
-    found = sorted(
-        _read(path.name, path.read_text("utf-8"))
-        for path in resources.files("migrations").iterdir()
-        if path.name.endswith(".sql") and path.name != "schema.sql"
-    )
+    found = sorted(_in("migrations"))
+    for name, package in folders.items():
+        found += sorted(
+            one._replace(version=f"{name}/{one.version}") for one in _in(package)
+        )
     versions = [migration.version for migration in found]
     if len(set(versions)) != len(versions):
         raise MigrationError(f"two migrations have the same number: {versions}")
     return found
+
+
+def _in(package: str) -> Iterator[Migration]:
+    for path in resources.files(package).iterdir():
+        if path.name.endswith(".sql") and path.name != "schema.sql":
+            yield _read(path.name, path.read_text("utf-8"))
 
 
 def _read(file_name: str, text: str) -> Migration:
@@ -62,10 +74,14 @@ def _read(file_name: str, text: str) -> Migration:
     )
 
 
-def pending(connection: psycopg.Connection) -> list[Migration]:
+def pending(connection: psycopg.Connection, folders: Folders = NONE) -> list[Migration]:
     """What is still to be applied; raises MigrationError when code and database differ."""
-    known = files()
-    applied = _applied(connection)
+    known = files(folders)
+    applied = {
+        version: sha256
+        for version, sha256 in _applied(connection).items()
+        if _is_asked_for(version, folders)
+    }
     if newer := sorted(set(applied) - {migration.version for migration in known}):
         raise MigrationError(
             f"the database is newer than this code: it has {', '.join(newer)}. "
@@ -82,6 +98,7 @@ def pending(connection: psycopg.Connection) -> list[Migration]:
 
 def migrate(
     url: str,
+    folders: Folders = NONE,
     *,
     report: Callable[[Migration], None] = lambda migration: None,
     lock_timeout: str = "5s",
@@ -97,11 +114,17 @@ def migrate(
         connection.execute(
             "select set_config('lock_timeout', %s, false)", (lock_timeout,)
         )
-        for migration in pending(connection):
+        for migration in pending(connection, folders):
             report(migration)
             _apply(connection, migration)
             done.append(migration)
     return done
+
+
+def _is_asked_for(version: str, folders: Folders) -> bool:
+    """Whether it is ours, or of one of these contexts."""
+    context, slash, _ = version.rpartition("/")
+    return not slash or context in folders
 
 
 def _applied(connection: psycopg.Connection) -> dict[str, str]:

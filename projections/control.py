@@ -4,6 +4,7 @@ Everything is a row that the workers find; nothing here does their work. Each ch
 with a wake-up, so they find it at once.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
@@ -127,10 +128,11 @@ async def start_rebuild(
     *,
     tenant_id: UUID | None = None,
     accept: bool = False,
+    among: Sequence[Rebuildable] = registry.REBUILDABLE,
 ) -> Rebuild:
     """Ask for its rows, or one tenant's, to be made anew. Raises NotFound, Invalid."""
     live = await _version(connection, name)
-    version = _rebuildable(name).version
+    version = _rebuildable(name, among).version
     if tenant_id is not None:
         await _check_tenant(connection, tenant_id)
     if live > version or (tenant_id is not None and live != version):
@@ -186,8 +188,8 @@ async def _error(connection: Connection, name: str, error_id: int) -> Poisoned:
     return found
 
 
-def _rebuildable(name: str) -> Rebuildable:
-    for each in registry.REBUILDABLE:
+def _rebuildable(name: str, among: Sequence[Rebuildable]) -> Rebuildable:
+    for each in among:
         if each.name == name:
             return each
     raise _refused("it is a record of what was done, and cannot be made again")

@@ -1,6 +1,7 @@
 -- name: schema_version
--- The last migration that was applied.
-select coalesce(max(version), '0000') as version from public.schema_migrations
+-- The last migration of ours that was applied; those of other contexts have a slash.
+select coalesce(max(version), '0000') as version
+from public.schema_migrations where version not like '%%/%%'
 
 -- name: checkpoints
 -- How far each projection is. One that has nothing to do does not move either, so it is

@@ -22,6 +22,13 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(description="Postgres 15 to 18, as a URL: postgresql://user@host/name"),
     ]
+    contexts: Annotated[
+        str | None,
+        Meta(
+            description="bounded contexts of your own, as module:attribute, comma "
+            "separated; the same for every process"
+        ),
+    ] = None
 
 
 def read(kind: type[S], environ: Mapping[str, str]) -> S:

@@ -26,10 +26,10 @@ class Finding(NamedTuple):
     detail: str
 
 
-async def examine(url: str) -> list[Finding]:
+async def examine(url: str, folders: runner.Folders = runner.NONE) -> list[Finding]:
     """Look at everything; a database that does not answer is the only finding."""
     try:
-        findings = [await asyncio.to_thread(_schema, url)]
+        findings = [await asyncio.to_thread(_schema, url, folders)]
         if findings[0].is_well:
             findings += await _inside(url)
     except postgres.AWAY as error:
@@ -40,10 +40,10 @@ async def examine(url: str) -> list[Finding]:
     return findings
 
 
-def _schema(url: str) -> Finding:
+def _schema(url: str, folders: runner.Folders) -> Finding:
     with psycopg.connect(url, connect_timeout=5) as connection:
         try:
-            missing = runner.pending(connection)
+            missing = runner.pending(connection, folders)
         except runner.MigrationError as error:
             return Finding(False, "schema", str(error))
     if missing:

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import structlog
 
 from domain.application import Log
-from projections import postgres, registry
+from projections import postgres
+from projections.context import BoundedContext, Contexts
 from projections.log import wakeup
 from projections.log.recorder import environment
 from projections.postgres import Link
@@ -21,7 +22,7 @@ from projections.webhooks.lanes import QUERIES
 from workers import sweeping
 from workers.settings import WorkerSettings
 from workers.webhooks.aiohttp_sender import AiohttpSender
-from workers.webhooks.confined_sender import ConfinedSender
+from workers.webhooks.confined_sender import ConfinedSender, MakeSender
 from workers.webhooks.courier import Courier
 from workers.webhooks.disabling import Disabler
 from workers.webhooks.dispatcher import Dispatcher
@@ -42,21 +43,20 @@ SPARE_CONNECTIONS = 50
 
 
 class Worker:
-    """Everything one worker process runs; make it inside its event loop."""
+    """Everything one worker process runs, the projections of `contexts` beside ours.
 
-    def __init__(self, settings: WorkerSettings) -> None:
-        url = settings.database_url
+    Make it inside its event loop.
+    """
+
+    def __init__(
+        self, settings: WorkerSettings, contexts: Sequence[BoundedContext] = ()
+    ) -> None:
+        url, together = settings.database_url, Contexts(contexts)
         self._settings = settings
         self._wake = asyncio.Event()
         self._lanes = Lanes()
-        self._application = Log(environment(url, "daybook_worker"))
-        self._sender = ConfinedSender(
-            functools.partial(
-                AiohttpSender,
-                settings.development,
-                connections=settings.concurrency + SPARE_CONNECTIONS,
-            )
-        )
+        self._application = Log(environment(url, "daybook_worker"), together.aggregates)
+        self._sender = ConfinedSender(_sending(settings))
         vault = Vault(settings.secret_keys)
         # One connection for what is seldom, or in no hurry: single statements only, so
         # that none waits for another's transaction.
@@ -80,9 +80,9 @@ class Worker:
         self._replayer = Replayer(self._chores, self._lanes, self._application)
         self._mourner = Mourner(self._chores, self._keeper, self._application)
         self._tester = Tester(self._chores, self._sender, vault)
-        projections = (Handoff(self._owed), *registry.REBUILDABLE)
+        projections = (Handoff(self._owed), *together.every)
         self._runners = {each.name: Runner(url, each) for each in projections}
-        self._rebuilder = Rebuilder(url, registry.REBUILDABLE)
+        self._rebuilder = Rebuilder(url, together.read_models)
         self._told = asyncio.Event()
 
     def may_send(self) -> bool:
@@ -172,6 +172,14 @@ class Worker:
                 await asyncio.sleep(5)
             else:
                 await asyncio.sleep(UPKEEP_SECONDS)
+
+
+def _sending(settings: WorkerSettings) -> MakeSender:
+    """Makes a sender for the webhooks of some networks."""
+    connections = settings.concurrency + SPARE_CONNECTIONS
+    return functools.partial(
+        AiohttpSender, settings.development, connections=connections
+    )
 
 
 async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:

@@ -37,6 +37,8 @@ async def append(
     )
     if caller.claim is not None and caller.claim.done is not None:
         return await services.append(caller, entries)  # it was done, whatever holds now
+    if reserved := services.contexts.check(entries, at):
+        raise Invalid(reserved)
     await declared.check(request, entries, at)
     for _ in range(ATTEMPTS):
         head, faults = await services.catalogue.check(tenant_id, entries, at + data)

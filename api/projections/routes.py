@@ -110,6 +110,7 @@ async def start_rebuild(request: ApiRequest, name: FromPath[str]) -> Answer:
             request.caller.actor,
             tenant_id=_tenant(sent.tenant_id),
             accept=sent.accept,
+            among=request.services.contexts.read_models,
         )
     return answers.json(shown.rebuild(started), status=202)
 

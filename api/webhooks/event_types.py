@@ -1,5 +1,6 @@
-"""Event types: what a tenant declared, what its log holds, and Daybook's own."""
+"""Event types: what a tenant declared, what its log holds, what commands record."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 import msgspec
@@ -11,6 +12,7 @@ from api.answers import Answer
 from api.operation import operation
 from api.pagination import PageQuery, Paging
 from api.request import ApiRequest
+from api.system_types import Types
 from api.webhooks import declaring, shown
 from api.webhooks.type_schemas import (
     DeclareEventType,
@@ -19,7 +21,7 @@ from api.webhooks.type_schemas import (
     EventType,
     EventTypePage,
 )
-from domain import catalog, grammar
+from domain import grammar
 from domain.errors import Fault, Invalid, NotFound
 from domain.webhooks.event_type import Declaration
 from projections.log import ranges
@@ -41,31 +43,33 @@ _ALL = 2**31 - 1
     ),
 )
 async def list_event_types(request: ApiRequest) -> Answer:
-    """By name: declared ones, those seen in the log, and Daybook's own."""
+    """By name: declared ones, those seen in the log, and those that commands record."""
     paging = request.paging(request.parameters(PageQuery))
     tenant_id = request.caller.tenant_id
     async with request.services.database.tenant(tenant_id) as connection:
         rows = await views.event_types(connection, tenant_id)
         declared = {row.type: row for row in rows}
-        names = await _names(connection, tenant_id, paging, set(declared))
+        others = declared.keys() | request.services.types.keys()
+        names = await _names(connection, tenant_id, paging, others)
     found = paging.page(names, lambda name: [name])
-    data = [shown.event_type(name, declared.get(name)) for name in found.rows]
+    types = request.services.types
+    data = [shown.event_type(name, declared.get(name), types) for name in found.rows]
     return answers.json(EventTypePage(data, found.next, found.prev))
 
 
 @get(ONE, **operation("Read an event type", scopes=READ, answers={200: EventType}))
 async def get_event_type(request: ApiRequest, event_type: FromPath[str]) -> Answer:
-    """One that is declared, or seen in the log, or Daybook's own."""
+    """One that is declared, or seen in the log, or recorded by commands."""
     if grammar.check_type(event_type):
         raise NotFound
-    tenant_id = request.caller.tenant_id
+    tenant_id, types = request.caller.tenant_id, request.services.types
     async with request.services.database.tenant(tenant_id) as connection:
         declared = await views.event_type(connection, tenant_id, event_type)
-        if declared is None and event_type not in catalog.EVENTS:
+        if declared is None and event_type not in types:
             within = ranges.of_types([event_type])
             if not await log_views.types_within(connection, tenant_id, within, 1):
                 raise NotFound
-    return answers.json(shown.event_type(event_type, declared))
+    return answers.json(shown.event_type(event_type, declared, types))
 
 
 @put(
@@ -85,12 +89,11 @@ async def declare_event_type(request: ApiRequest, event_type: FromPath[str]) -> 
     the schema. It reads them, so it takes `events:read` too.
     """
     raw, query = await request.checked(), request.parameters(DeclareQuery)
-    if faults := grammar.check_published_type(event_type, "event_type"):
-        raise Invalid([fault._replace(parameter=True) for fault in faults])
+    _check(event_type, request.services.types)
     tenant_id = request.caller.tenant_id
     async with request.services.database.tenant(tenant_id) as connection:
         before = await views.event_type(connection, tenant_id, event_type)
-    declaration = _read(raw, shown.event_type(event_type, before))
+    declaration = _read(raw, shown.event_type(event_type, before, {}))
     checker = declaring.check(declaration)
     if query.dry_run:
         return answers.json(
@@ -103,8 +106,18 @@ async def declare_event_type(request: ApiRequest, event_type: FromPath[str]) -> 
     async with request.services.database.tenant(tenant_id) as connection:
         after = await views.event_type(connection, tenant_id, event_type)
     return answers.json(
-        shown.event_type(event_type, after), headers=answers.position(position)
+        shown.event_type(event_type, after, {}), headers=answers.position(position)
     )
+
+
+def _check(event_type: str, types: Types) -> None:
+    """Whether tenants say what such events are. Raises Invalid."""
+    faults = grammar.check_published_type(event_type, "event_type")
+    if not faults and event_type in types:
+        detail = "its events are recorded by commands, which say what they are"
+        faults = [Fault("event_type", "type_reserved", detail)]
+    if faults:
+        raise Invalid([fault._replace(parameter=True) for fault in faults])
 
 
 def _read(raw: bytes, before: EventType) -> Declaration:
@@ -122,7 +135,7 @@ def _read(raw: bytes, before: EventType) -> Declaration:
 
 
 async def _names(
-    connection: Connection, tenant_id: UUID, paging: Paging, declared: set[str]
+    connection: Connection, tenant_id: UUID, paging: Paging, known: Collection[str]
 ) -> list[str]:
     """The next names from the key on, nearest first.
 
@@ -134,9 +147,7 @@ async def _names(
     limit = _ALL if paging.backwards else paging.fetch
     seen = await log_views.types_within(connection, tenant_id, within, limit)
     others = {
-        name
-        for name in declared | set(catalog.EVENTS)
-        if (name < key if paging.backwards else name > key)
+        name for name in known if (name < key if paging.backwards else name > key)
     }
     names = sorted(others.union(seen), reverse=paging.backwards)
     return names[: paging.fetch]

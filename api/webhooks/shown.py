@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from api import shapes, system_types
-from api.system_types import SystemType
+from api import shapes
+from api.system_types import SystemType, Types
 from api.webhooks import settings
 from api.webhooks.schemas import (
     Attempt,
@@ -122,10 +122,10 @@ def attempt(row: deliveries.Attempt, of: deliveries.Delivery) -> Attempt:
     )
 
 
-def event_type(name: str, row: views.EventType | None) -> EventType:
-    """A type of event, declared or not."""
-    if own := system_types.ALL.get(name):
-        return _own_type(name, own)
+def event_type(name: str, row: views.EventType | None, own: Types) -> EventType:
+    """A type of event, declared or not. `own`: those that commands record."""
+    if name in own:
+        return _own_type(name, own[name])
     return EventType(
         type=name,
         description=row.description if row else None,
@@ -145,7 +145,7 @@ def _own_type(name: str, own: SystemType) -> EventType:
         description=own.description,
         schema=own.schema,
         schema_version=own.version,
-        example=None,
+        example=own.example,
         deprecated=False,
         secret_fields=[],
         declared=False,

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from api.request import ApiRequest
+from api.system_types import Types
 from api.webhooks.schemas import Attempt, SendTest, TestUnanswered
 from domain import grammar, ids
 from domain.errors import Fault, Invalid, Unavailable
@@ -42,7 +43,7 @@ async def send(
     tenant_id, request_id = request.caller.tenant_id, ids.new()
     database = request.services.database
     async with database.tenant(tenant_id) as connection:
-        data = await _data(connection, tenant_id, sent)
+        data = await _data(connection, tenant_id, sent, request.services.types)
         await views.ask_test(
             connection,
             tenant_id,
@@ -66,13 +67,17 @@ async def _forget(request: ApiRequest, request_id: UUID) -> None:
         pass  # workers clear away what nobody asks for any more
 
 
-async def _data(connection: Connection, tenant_id: UUID, sent: SendTest) -> bytes:
+async def _data(
+    connection: Connection, tenant_id: UUID, sent: SendTest, types: Types
+) -> bytes:
     """What was given, else the example of the type."""
     data = bytes(sent.data)
     if data not in (b"", b"null"):
         return data
     if sent.type is None:
         return _DATA
+    if own := types.get(sent.type):
+        return msgspec.json.encode(own.example or {})
     declared = await views.event_type(connection, tenant_id, sent.type)
     if declared is None or declared.example is None:
         return _NOTHING

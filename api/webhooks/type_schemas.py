@@ -48,7 +48,7 @@ class DeclareQuery(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class EventType(Struct, kw_only=True):
-    """A type of event: declared, seen in the log, or Daybook's own."""
+    """A type of event: declared, seen in the log, or recorded by commands (`system`)."""
 
     type: str
     description: str | None

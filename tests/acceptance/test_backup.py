@@ -227,7 +227,7 @@ def test_a_backup_of_an_older_version_is_brought_up_to_this_one(
     taking.take(database_url, tmp_path / "b")
     newer = Migration("9001", "tried", "create table daybook.tried (n int)", "digest")
     known = [*runner.files(), newer]
-    monkeypatch.setattr(runner, "files", lambda: known)
+    monkeypatch.setattr(runner, "files", lambda *_: known)
     said: list[str] = []
     restoring.restore(empty_database_url, tmp_path / "b", said.append)
     assert said[-1] == "migrated: 9001 tried"

@@ -59,7 +59,7 @@ def tables(url: str) -> int:
 def with_file(monkeypatch: pytest.MonkeyPatch, *more: Migration) -> None:
     """The code has these files as well."""
     known = [*files(), *more]
-    monkeypatch.setattr(runner, "files", lambda: known)
+    monkeypatch.setattr(runner, "files", lambda *_: known)
 
 
 def a_file(text: str, version: str = "9001") -> Migration:
@@ -149,7 +149,7 @@ def test_a_file_that_was_changed_after_it_was_applied_is_refused(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edited = [m._replace(sha256="0" * 64) if m.name == "log" else m for m in files()]
-    monkeypatch.setattr(runner, "files", lambda: edited)
+    monkeypatch.setattr(runner, "files", lambda *_: edited)
     with pytest.raises(MigrationError, match=r"0002_log\.sql was changed"):
         migrate(database_url)
 
@@ -166,7 +166,7 @@ def test_a_database_that_is_newer_than_the_code_is_refused(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = files()
-    monkeypatch.setattr(runner, "files", lambda: known[:-1])
+    monkeypatch.setattr(runner, "files", lambda *_: known[:-1])
     with pytest.raises(MigrationError, match=f"newer.*it has {known[-1].version}"):
         migrate(database_url)
 
@@ -256,7 +256,7 @@ def roles_of_our_own(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """The files with other role names: roles belong to the server, which has Daybook's."""
     prefix = f"dbt{secrets.token_hex(4)}"
     own = [m._replace(sql=m.sql.replace("daybook_", f"{prefix}_")) for m in files()]
-    monkeypatch.setattr(runner, "files", lambda: own)
+    monkeypatch.setattr(runner, "files", lambda *_: own)
     yield prefix
     with postgres.connect(server_url) as admin:
         for role in ROLES:
@@ -344,14 +344,14 @@ def test_webhooks_of_before_their_settings_stay_what_they_were(
 ) -> None:
     # given
     every = files()
-    monkeypatch.setattr(runner, "files", lambda: every[:10])
+    monkeypatch.setattr(runner, "files", lambda *_: every[:10])
     migrate(empty_database_url)
     params = {"id": ids.new()}
     with postgres.connect(empty_database_url) as connection:
         connection.execute(OLD_WEBHOOK, params)
         connection.execute(OLD_RANGES, params)
     # when
-    monkeypatch.setattr(runner, "files", lambda: every)
+    monkeypatch.setattr(runner, "files", lambda *_: every)
     migrate(empty_database_url)
     # then
     with postgres.connect(empty_database_url) as connection:

@@ -32,29 +32,35 @@ class Restored(NamedTuple):
 
 
 def restore(
-    url: str, path: Path, report: Callable[[str], None] = lambda step: None
+    url: str,
+    path: Path,
+    report: Callable[[str], None] = lambda step: None,
+    folders: runner.Folders = runner.NONE,
 ) -> Restored:
-    """Restore into the database at `url`. Raises BackupError, psycopg.Error."""
+    """Restore into the database at `url`. Raises BackupError, psycopg.Error.
+
+    `folders` are those of the contexts whose tables the backup has.
+    """
     manifest = archive.read(path)
-    _check_version(manifest)
+    _check_version(manifest, folders)
     report(f"restoring {manifest.log_position} events of {manifest.taken_at}")
     with psycopg.connect(url, autocommit=True) as connection:
         _check_empty(connection)
         tool = _tool(connection, manifest)
-        runner.migrate(url)
+        runner.migrate(url, folders)
         _clear(connection)
         _load(url, path, tool)
         report("counting")
         _compare(url, manifest)
         incarnation = _finish(connection, manifest)
-    for migration in runner.migrate(url):
+    for migration in runner.migrate(url, folders):
         report(f"migrated: {migration.version} {migration.name}")
     return Restored(manifest, incarnation)
 
 
-def _check_version(manifest: Manifest) -> None:
+def _check_version(manifest: Manifest, folders: runner.Folders) -> None:
     """This code must know what the backup holds."""
-    known = {each.version: each.sha256 for each in runner.files()}
+    known = {each.version: each.sha256 for each in runner.files(folders)}
     for each in manifest.migrations:
         if known.get(each.version) != each.sha256:
             raise BackupError(

@@ -27,7 +27,9 @@ def backup(file: Path) -> None:
 @click.argument("file", type=_FILE)
 def restore(file: Path) -> None:
     """Restore FILE into the empty database of DAYBOOK_DATABASE_URL."""
-    restored = restoring.restore(running.database_url(), file, click.echo)
+    restored = restoring.restore(
+        running.database_url(), file, click.echo, running.folders()
+    )
     click.echo(
         f"{restored.manifest.log_position} events are there, as log "
         f"{restored.incarnation}. Readers with a place in the old one are told "

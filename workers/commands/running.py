@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from migrations import runner
-from projections import settings, startup
+from projections import context, settings, startup
+from projections.context import Contexts
 from projections.settings import DatabaseSettings
 from workers import doctor, embedded, logs, serve, spans
 from workers.dev import files
@@ -84,7 +85,7 @@ def work() -> None:
         stop = asyncio.Event()
         on_signals(stop.set)
         await startup.wait_and_check(chosen.database_url, *startup.WORKER)
-        worker = Worker(chosen)
+        worker = Worker(chosen, context.load(chosen.contexts))
         async with _metrics(chosen, worker):
             await worker.run(stop)
 
@@ -96,7 +97,7 @@ def work() -> None:
 def migrate() -> None:
     """Bring the database's schema up to this version."""
     done = runner.migrate(
-        database_url(), report=lambda m: click.echo(f"{m.version} {m.name}")
+        database_url(), folders(), report=lambda m: click.echo(f"{m.version} {m.name}")
     )
     click.echo(f"{len(done)} applied" if done else "nothing to do")
 
@@ -105,7 +106,7 @@ def migrate() -> None:
 @click.option("--json", "as_json", is_flag=True, help="a line of JSON for each finding")
 def doctor_command(as_json: bool) -> None:
     """What is wrong, if anything."""
-    findings = asyncio.run(doctor.examine(database_url()))
+    findings = asyncio.run(doctor.examine(database_url(), folders()))
     if as_json:
         for finding in findings:
             click.echo(json.dumps(finding._asdict()))
@@ -170,6 +171,15 @@ def database_url() -> str:
     if not os.environ.get("DAYBOOK_DATABASE_URL") and running is not None:
         return running.database_url
     return settings.read(DatabaseSettings, os.environ).database_url
+
+
+def folders() -> runner.Folders:
+    """Where the migrations of the contexts of `DAYBOOK_CONTEXTS` lie, or of its `dev`."""
+    named = os.environ.get("DAYBOOK_CONTEXTS")
+    running = files.load_dev(files.default_folder())
+    if not named and running is not None:
+        named = running.contexts
+    return Contexts(context.load(named)).folders
 
 
 def run(what: Coroutine[Any, Any, None]) -> None:

@@ -36,6 +36,7 @@ class Dev(Struct, kw_only=True):
     receiver_url: str
     database_url: str
     pid: int
+    contexts: str | None = None
 
 
 def project() -> Path:
