@@ -1,25 +1,19 @@
-"""One delivery: read it with its attempts, have it tried again."""
+"""One delivery: read it with its attempts, read its body, have it tried again."""
 
+import base64
+import hashlib
 from uuid import UUID
 
 from litestar import get, post
 from litestar.params import FromPath
 
-from api import (
-    answers,
-    commands,
-    consistency,
-    idempotency,
-    quotas,
-)
+from api import answers, commands, consistency, idempotency, quotas
 from api.answers import Answer
 from api.operation import operation
 from api.request import ApiRequest
 from api.shapes import FollowingQuery, Nothing
-from api.webhooks import shown
-from api.webhooks.schemas import (
-    DeliveryWithAttempts,
-)
+from api.webhooks import attempts
+from api.webhooks.schemas import Delivered, DeliveryWithAttempts
 from domain import ids
 from domain.errors import (
     DomainError,
@@ -37,6 +31,7 @@ from projections.webhooks import by_hand, deliveries
 
 ONE = "/api/v1/webhook-deliveries/{delivery_id:str}"
 READ = ["webhooks:read"]
+READ_EVENTS = ["events:read"]  # a body tells what the event tells
 PROJECTION = "deliveries"  # what follows is there once it has handed off
 
 
@@ -62,7 +57,30 @@ async def get_delivery(request: ApiRequest, delivery_id: FromPath[str]) -> Answe
     tenant_id, key = request.caller.tenant_id, _parse(delivery_id)
     await consistency.follow(request, PROJECTION, query.at_least)
     async with request.services.database.tenant(tenant_id) as connection:
-        return answers.json(await _with_attempts(connection, tenant_id, key))
+        return answers.json(await _with_attempts(request, connection, key))
+
+
+@get(
+    f"{ONE}/body",
+    **operation(
+        "Read the body of a delivery", scopes=READ_EVENTS, answers={200: Delivered}
+    ),
+)
+async def get_body(request: ApiRequest, delivery_id: FromPath[str]) -> Answer:
+    """The bytes that are sent, in the webhook's format: made again from the log, the same
+    as on every attempt, whatever signed them. `Repr-Digest` (RFC 9530) has their SHA-256,
+    to compare with `body_sha256` of an attempt."""
+    tenant_id, key = request.caller.tenant_id, _parse(delivery_id)
+    async with request.services.database.tenant(tenant_id) as connection:
+        row = await _found(connection, tenant_id, key)
+        content = await deliveries.content(connection, tenant_id, row)
+    rendered = attempts.body(tenant_id, content)
+    digest = base64.b64encode(hashlib.sha256(rendered.body).digest()).decode()
+    return Answer(
+        rendered.body,
+        media_type=rendered.content_type.encode(),
+        headers={"Repr-Digest": f"sha-256=:{digest}:", **rendered.headers},
+    )
 
 
 @post(
@@ -85,7 +103,7 @@ async def retry_delivery(request: ApiRequest, delivery_id: FromPath[str]) -> Ans
     async def attempt() -> Answer:
         async with request.services.database.tenant(tenant_id) as connection:
             await _retry(connection, tenant_id, key)
-            shown_now = await _with_attempts(connection, tenant_id, key)
+            shown_now = await _with_attempts(request, connection, key)
             head = await log_views.head(connection, tenant_id)
             answer = answers.json(shown_now, status=202, headers=answers.position(head))
             return await idempotency.keep(request, connection, answer)
@@ -106,11 +124,14 @@ async def _retry(connection: Connection, tenant_id: UUID, key: DeliveryKey) -> N
 
 
 async def _with_attempts(
-    connection: Connection, tenant_id: UUID, key: DeliveryKey
+    request: ApiRequest, connection: Connection, key: DeliveryKey
 ) -> DeliveryWithAttempts:
+    tenant_id = request.caller.tenant_id
     row = await _found(connection, tenant_id, key)
-    attempts = await deliveries.attempts(connection, tenant_id, row)
-    return shown.delivery_with_attempts(row, attempts)
+    made = await deliveries.attempts(connection, tenant_id, row)
+    content = await deliveries.content(connection, tenant_id, row)
+    vault = request.services.vault
+    return attempts.with_attempts(tenant_id, row, made, content, vault)
 
 
 async def _found(
@@ -129,4 +150,4 @@ def _parse(text: str) -> DeliveryKey:
         raise NotFound from None
 
 
-HANDLERS = (get_delivery, retry_delivery)
+HANDLERS = (get_delivery, get_body, retry_delivery)

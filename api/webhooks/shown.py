@@ -1,19 +1,12 @@
 """Rows in their public shapes; what is not built yet has the value it behaves like."""
 
-from collections.abc import Sequence
 from typing import Literal
-
-import msgspec
 
 from api import shapes
 from api.system_types import SystemType, Types
 from api.webhooks import settings
 from api.webhooks.schemas import (
-    Attempt,
-    AttemptRequest,
-    AttemptResponse,
     Delivery,
-    DeliveryWithAttempts,
     Disabled,
     Webhook,
 )
@@ -86,42 +79,6 @@ def delivery(row: deliveries.Delivery) -> Delivery:
     )
 
 
-def delivery_with_attempts(
-    row: deliveries.Delivery, attempts: Sequence[deliveries.Attempt]
-) -> DeliveryWithAttempts:
-    """A delivery with what was tried."""
-    return DeliveryWithAttempts(
-        **msgspec.structs.asdict(delivery(row)),
-        attempts=[attempt(one, row) for one in attempts],
-    )
-
-
-def attempt(row: deliveries.Attempt, of: deliveries.Delivery) -> Attempt:
-    """One HTTP request of a delivery."""
-    return Attempt(
-        id=ids.attempt(of.key._replace(number=row.number)),
-        delivery_id=ids.delivery(of.key),
-        number=row.number,
-        trigger=row.trigger,
-        started_at=shapes.time(row.started_at),
-        duration_ms=None if row.duration_ms is None else round(row.duration_ms, 1),
-        status_code=row.status_code,
-        error=row.error,
-        detail=row.detail,
-        retry_after_seconds=row.retry_after_seconds,
-        request=AttemptRequest(
-            headers=_request_headers(row, of),
-            body_bytes=row.body_bytes,
-            body_sha256=row.body_sha256.hex() if row.body_sha256 else None,
-        ),
-        response=AttemptResponse(
-            headers=row.response_headers or {},
-            body_bytes=row.response_bytes,
-            snippet=None,
-        ),
-    )
-
-
 def event_type(name: str, row: views.EventType | None, own: Types) -> EventType:
     """A type of event, declared or not. `own`: those that commands record."""
     if name in own:
@@ -161,20 +118,3 @@ def _disabled(row: views.Webhook) -> Disabled | None:
         reason=row.disabled_reason or "manual",
         position=row.disabled_position,
     )
-
-
-def _request_headers(
-    row: deliveries.Attempt, of: deliveries.Delivery
-) -> dict[str, str]:
-    """They are functions of the delivery, so they are not kept; nor is the signature."""
-    headers = {
-        "webhook-id": of.event_id,
-        "webhook-timestamp": str(int(row.started_at.timestamp())),
-        "daybook-type": of.type,
-        "daybook-position": str(of.position),
-        "daybook-delivery": ids.delivery(of.key),
-        "daybook-attempt": str(row.number),
-    }
-    if of.sequence is not None:
-        headers["daybook-sequence"] = str(of.sequence)
-    return headers

@@ -1,11 +1,14 @@
 """What the API reads of one delivery, and of its attempts."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.ids import DeliveryKey
 from domain.webhooks.delivery import State
+from domain.webhooks.settings import Format
 from projections import rows
 from projections.postgres import Connection
 from projections.sql import Queries
@@ -57,6 +60,37 @@ class Attempt(NamedTuple):
     body_sha256: bytes | None
     response_headers: dict[str, str] | None
     response_bytes: int | None
+    webhook_version: int
+    snippet_key_id: str | None
+    snippet: bytes | None
+
+
+@dataclass(slots=True)
+class Content:
+    """What a delivery's body is made of, and what more its requests carried.
+
+    `header_names` are those that the webhook has had since its version `headers_version`.
+    """
+
+    position: int
+    event_id: str
+    type: str
+    stream: str
+    version: int
+    state: bytes
+    metadata: bytes | None
+    source: str | None
+    source_id: str | None
+    subject: str | None
+    correlation_id: str | None
+    causation_id: str | None
+    occurred_at: datetime
+    trace: bytes | None
+    secret_fields: Sequence[str] | None
+    format: Format
+    header_names: list[str]
+    headers_version: int
+    fresh_ids: bool
 
 
 async def delivery(
@@ -79,6 +113,15 @@ async def attempts(
     return await rows.many(
         connection, Attempt, QUERIES["attempts"], _place(tenant_id, of)
     )
+
+
+async def content(connection: Connection, tenant_id: UUID, of: Delivery) -> Content:
+    """What its body is made of; the log has it as long as there is a log."""
+    params = _place(tenant_id, of) | {"webhook_version": of.webhook_version}
+    [found] = await rows.many(
+        connection, Content, QUERIES["content"], params, binary=True
+    )
+    return found
 
 
 def _place(tenant_id: UUID, of: Delivery) -> dict[str, Any]:

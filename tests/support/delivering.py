@@ -25,6 +25,7 @@ class ToldReceiver:
 
     def __init__(self) -> None:
         self.answers: deque[int] = deque()
+        self.text = ""  # the body of each answer
         self.gate = asyncio.Event()
         self.gate.set()
         self.arrivals: list[dict[str, str]] = []
@@ -41,7 +42,8 @@ class ToldReceiver:
             await self.gate.wait()
         finally:
             self.in_flight -= 1
-        return web.Response(status=self.answers.popleft() if self.answers else 204)
+        status = self.answers.popleft() if self.answers else 204
+        return web.Response(status=status, text=self.text or None)
 
     def ids(self) -> Counter[str]:
         """How often each webhook-id arrived."""

@@ -14,16 +14,17 @@ from uuid import UUID
 
 import msgspec
 
-from domain import clock, ids, redaction, traces
+from domain import clock, ids
 from domain.ids import DeliveryKey
 from domain.traces import Trace
-from domain.webhooks import body, signing
+from domain.webhooks import signing
 from domain.webhooks.body import Rendered
 from domain.webhooks.headers import HIDDEN, is_reserved
-from domain.webhooks.settings import Format, Scheme
+from domain.webhooks.settings import Scheme
 from projections.tracing import Attempt
 from projections.vault import Sealed, Vault, headers_place, webhook_place
-from projections.webhooks import ed25519
+from projections.webhooks import bodies, ed25519
+from projections.webhooks.bodies import Content
 from workers.webhooks.sender import Outgoing
 
 USER_AGENT = f"Daybook/{version('daybook')}"
@@ -62,28 +63,12 @@ class Target:
     fresh_ids: bool = False
 
 
-class Due(Protocol):
+class Due(Content, Protocol):
     """A delivery whose attempt begins now; `format` is that of the version in force at
-    the event's position (`webhook_versions`). `version` is the event's in its stream."""
+    the event's position (`webhook_versions`)."""
 
-    position: int
     sequence: int | None
     number: int
-    event_id: str
-    type: str
-    stream: str
-    version: int
-    state: bytes
-    metadata: bytes | None
-    source: str | None
-    source_id: str | None
-    subject: str | None
-    correlation_id: str | None
-    causation_id: str | None
-    occurred_at: datetime
-    trace: bytes | None
-    secret_fields: Sequence[str] | None
-    format: Format
 
 
 def delivery_key(target: Target, due: Due) -> DeliveryKey:
@@ -93,7 +78,7 @@ def delivery_key(target: Target, due: Due) -> DeliveryKey:
 
 def cause(target: Target, due: Due) -> Trace:
     """What published the event, as a span."""
-    return traces.of_event(due.trace, target.tenant_id, due.event_id)
+    return bodies.cause(target.tenant_id, due)
 
 
 def compose(target: Target, due: Due, vault: Vault, attempt: Attempt) -> Outgoing:
@@ -102,23 +87,7 @@ def compose(target: Target, due: Due, vault: Vault, attempt: Attempt) -> Outgoin
     The body names the publisher's span, as it is the same on every attempt; the header
     names the attempt's own.
     """
-    event = body.Event(
-        id=due.event_id,
-        type=due.type,
-        occurred_at=due.occurred_at,
-        data=_data(due),
-        stream=due.stream,
-        version=due.version,
-        position=due.position,
-        subject=due.subject,
-        tenant_id=_tenant(target.tenant_id),
-        metadata=due.metadata,
-        source=due.source,
-        source_id=due.source_id,
-        correlation_id=due.correlation_id,
-        causation_id=due.causation_id,
-        traceparent=attempt.cause.header(),
-    )
+    rendered = bodies.render(target.tenant_id, due, attempt.cause)
     ours = {
         "daybook-type": due.type,
         "daybook-position": str(due.position),
@@ -133,14 +102,7 @@ def compose(target: Target, due: Due, vault: Vault, attempt: Attempt) -> Outgoin
         ours["daybook-replay"] = target.replay_id
         if target.fresh_ids:
             message_id = f"{due.event_id}_{target.replay_id}"
-    return outgoing(target, message_id, body.render(event, due.format), ours, vault)
-
-
-def _data(due: Due) -> bytes:
-    """The event's data, without what its type keeps from bodies."""
-    if not due.secret_fields:
-        return due.state
-    return redaction.without(due.state, due.secret_fields)
+    return outgoing(target, message_id, rendered, ours, vault)
 
 
 def outgoing(
@@ -172,13 +134,8 @@ def outgoing(
     )
 
 
-# Texts and secrets that stay the same over requests. Secrets are opened once: they are in
-# this process's memory either way.
-@lru_cache(maxsize=4096)
-def _tenant(tenant_id: UUID) -> str:
-    return ids.encode("ten", tenant_id)
-
-
+# Secrets that stay the same over requests are opened once: they are in this process's
+# memory either way.
 @lru_cache(maxsize=4096)
 def _opened(
     vault: Vault, sealed: Sealed, place: tuple[UUID, UUID, int, Scheme]

@@ -1,5 +1,7 @@
 """Deliveries: states, filters, attempts, retries by hand; what a tenant may see."""
 
+import base64
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -153,6 +155,7 @@ def test_a_delivery_and_its_attempts(
         "retry_after_seconds": 5,
         "request": {
             "headers": {
+                "content-type": "application/json",
                 "webhook-id": event["id"],
                 "webhook-timestamp": "1795161601",
                 "daybook-type": "t.2",
@@ -170,6 +173,30 @@ def test_a_delivery_and_its_attempts(
             "snippet": None,
         },
     }
+
+
+def test_the_body_of_a_delivery(
+    account: Account, published: tuple[Worker, list[int]]
+) -> None:
+    position = published[1][2]
+    path = f"{PATH}/{delivery_id(account, position)}/body"
+    answer = account.client.get(path)
+    event = account.get("/api/v1/events", after=position - 1)["data"][0]
+    assert (
+        answer.json().items()
+        >= {
+            "id": event["id"],
+            "timestamp": event["occurred_at"],
+            "data": event["data"],
+            "position": position,
+        }.items()
+    )
+    digest = base64.b64encode(hashlib.sha256(answer.content).digest()).decode()
+    assert answer.headers["repr-digest"] == f"sha-256=:{digest}:"
+    reader = {"name": "r", "scopes": ["webhooks:read"]}
+    key = account.client.post("/api/v1/keys", json=reader).json()["key"]
+    refused = account.client.get(path, headers={"Authorization": f"Bearer {key}"})
+    assert refused.json()["code"] == "scope_missing"
 
 
 FILTERS: dict[str, tuple[dict[str, Any], list[int]]] = {
