@@ -38,6 +38,7 @@ from api.webhooks import (
     matching,
     replays,
     rotation,
+    stats,
 )
 from api.webhooks import routes as webhooks
 from projections.context import BoundedContext, Contexts, load
@@ -58,6 +59,7 @@ CONTEXTS = (
     delivery_lists,
     dead_letters,
     replays,
+    stats,
     event_types,
     tenants,
     keys,

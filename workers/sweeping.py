@@ -8,6 +8,7 @@ import structlog
 from projections import postgres, rates
 from projections.log import claims
 from projections.postgres import Link
+from projections.webhooks import stats
 
 STEP = 1000  # rows in one statement: some milliseconds, as others share the connection
 PAUSE_SECONDS = 60.0
@@ -15,6 +16,7 @@ PAUSE_SECONDS = 60.0
 STATEMENTS: tuple[LiteralString, ...] = (
     claims.QUERIES["forget_keys"],
     rates.QUERIES["forget_windows"],
+    stats.QUERIES["gather_figures"],
 )
 
 log = structlog.get_logger("daybook.sweeping")

@@ -95,7 +95,8 @@ waiting as (
             and o.position <= least(
                 case when l.replay = 0 or %(every_replay)s then %(last)s
                     else %(key_position)s end,
-                case when %(begun)s and l.replay = 0 then l.sent_through end,
+                case when %(begun)s and l.replay = 0
+                    then greatest(l.sent_through, l.skip_through) end,
                 case when %(cancelled)s and w.state <> 'deleted' and l.replay = 0
                     then l.skip_through end)
             and (%(positions)s::bigint[] is null
@@ -223,7 +224,8 @@ waiting as (
             and o.position <= least(
                 case when l.replay = 0 or %(every_replay)s then %(last)s
                     else 9223372036854775807 end,
-                case when %(begun)s and l.replay = 0 then l.sent_through end,
+                case when %(begun)s and l.replay = 0
+                    then greatest(l.sent_through, l.skip_through) end,
                 case when %(cancelled)s and w.state <> 'deleted' and l.replay = 0
                     then l.skip_through end)
             and (%(positions)s::bigint[] is null

@@ -85,9 +85,10 @@ returning l.webhook_id
 
 -- name: end_skipping
 -- All that was to be skipped is cancelled, and no more of it can come: the handoff is past
--- that place.
+-- that place. Whatever is owed up to there was asked for by hand since; so what has begun,
+-- or ended, is never beyond sent_through, which readers rely on.
 update lanes l
-set skip_through = 0
+set skip_through = 0, sent_through = greatest(l.sent_through, l.skip_through)
 where l.tenant_id = %(tenant_id)s and l.webhook_id = %(webhook_id)s and l.replay = 0
     and l.epoch = %(epoch)s and l.skip_through = %(through)s
     and not exists (

@@ -13,7 +13,7 @@ from tests.support import postgres
 from tests.support.catalogue import describe
 
 # Lists that workers go through over all tenants.
-KEYED_OTHERWISE = {"pokes", "projection_errors"}
+KEYED_OTHERWISE = {"delivery_tallies", "pokes", "projection_errors"}
 
 
 @pytest.fixture

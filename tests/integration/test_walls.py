@@ -21,6 +21,7 @@ OWN = UUID("01924c8a-7b00-7000-8000-00000000000a")
 ANOTHERS = UUID("01924c8a-7b00-7000-8000-00000000000b")
 # Functions that it may call without their lending it anything.
 PLAIN = {
+    "bin_of",
     "code_of",
     "is_kept",
     "kept_since",
