@@ -119,11 +119,9 @@ _LOST_LINES = Counter(
     "Log lines that could not be written, or found too many waiting.",
     registry=REGISTRY,
 )
-# 0 is shown, too.
-for _outcome in OUTCOMES:
-    _ATTEMPTS.labels(_outcome)
-for _state in FINISHED:
-    _FINISHED.labels(_state)
+# 0 is shown, too; and asking for a series by its label takes as long as counting.
+_ATTEMPTS_BY = {outcome: _ATTEMPTS.labels(outcome) for outcome in OUTCOMES}
+_FINISHED_BY = {state: _FINISHED.labels(state) for state in FINISHED}
 for _reason in REFUSALS:
     _REFUSED.labels(_reason)
 
@@ -170,13 +168,13 @@ def handed_off(deliveries: int) -> None:
 
 def attempt_settled(outcome: str, seconds: float) -> None:
     """What came of an attempt was written down; the receiver took so long."""
-    _ATTEMPTS.labels(outcome).inc()
+    _ATTEMPTS_BY[outcome].inc()
     _ATTEMPT_SECONDS.observe(seconds)
 
 
 def delivery_finished(state: str) -> None:
     """A delivery is over; `state` is one of FINISHED."""
-    _FINISHED.labels(state).inc()
+    _FINISHED_BY[state].inc()
 
 
 def log_lines_lost(lines: int) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
+from uuid import UUID
 
 from opentelemetry import context
 from opentelemetry import trace as otel
@@ -109,11 +110,13 @@ class Attempt:
         self._span = _tracer.start_span("attempt", _after(cause), SpanKind.CLIENT)
         self.traceparent = _trace(self._span.get_span_context()).header()
 
-    def end(self, status: int | None, error: str | None, **attributes: Value) -> None:
+    def end(
+        self, status: int | None, error: str | None, **attributes: str | UUID
+    ) -> None:
         """It was answered, or failed with an error of ours."""
         if self._span is None:
             return
-        self._span.set_attributes(attributes)
+        self._span.set_attributes({name: str(x) for name, x in attributes.items()})
         if status is not None:
             self._span.set_attribute("http.response.status_code", status)
         if error is not None:

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import gc
 import resource
 import socket
 from collections.abc import Iterator
 
 import uvicorn
 
+from workers import garbage
 from workers.protocol import BoundedProtocol
 
 APPLICATION = "api.app:create"
@@ -60,7 +60,7 @@ class Server(uvicorn.Server):
         self._stopping = asyncio.Event()
         self.lifespan.state["stopping"] = self._stopping
         await super().startup(sockets)
-        _spare_the_collector()
+        garbage.spare()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, have streams end, wait for what has begun."""
@@ -100,16 +100,6 @@ def server(trusted_proxies: str | None = None) -> Server:
             timeout_graceful_shutdown=STOP_SECONDS,
         )
     )
-
-
-def _spare_the_collector() -> None:
-    """Have the garbage collector leave alone what stays: it took a fifth of a publish.
-
-    What a request makes mostly goes by itself; what does not is found 20,000 objects on.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
 
 
 def _bound_unread(sock: socket.socket) -> None:

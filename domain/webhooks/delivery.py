@@ -52,6 +52,7 @@ class Dead(msgspec.Struct, frozen=True):
 
 
 Decision: TypeAlias = Succeeded | Retry | Dead
+SUCCEEDED: Final = Succeeded()
 
 
 def error_of(status_code: int) -> AttemptError | None:
@@ -90,7 +91,7 @@ def decide(
     """
     result = outcome(status_code, error)
     if result == "succeeded":
-        return Succeeded()
+        return SUCCEEDED
     if result == "gone":
         return Dead(disable=True)
     # Losing a worker says nothing about the receiver, so nobody waits for it; the

@@ -140,7 +140,9 @@ def _check_schedule(own: Schedule, pointer: str) -> list[Fault]:
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Seconds that a Retry-After header asks for, 24 h at most; None: no usable one."""
-    text = (value or "").strip()
+    if value is None:
+        return None
+    text = value.strip()
     if _SECONDS.fullmatch(text):
         seconds = float(text)  # not int(): it refuses more than 4,300 digits
     else:

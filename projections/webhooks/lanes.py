@@ -32,15 +32,14 @@ class LaneKey(NamedTuple):
 class Due(Protocol):
     """A delivery whose next attempt begins now, with what its body is made of.
 
-    `number` counts all attempts, `base` those before it was redriven. `ordered` is the
-    stream, where its order is kept. `webhook_version` is the webhook's now, `format` that
-    of the version by which the event was owed. Number 0: a row that waits for its stream;
-    it was only looked at, and has nothing else.
+    `lane`: which of those that were asked for, from 1. `number` counts all attempts,
+    `base` those before it was redriven. `ordered` is the stream, where its order is kept.
+    `webhook_version` is the webhook's now, `format` that of the version by which the event
+    was owed. Number 0: a row that waits for its stream; it was only looked at, and has
+    nothing else.
     """
 
-    tenant_id: UUID
-    webhook_id: UUID
-    replay: int
+    lane: int
     position: int
     recorded_at: datetime
     sequence: int | None

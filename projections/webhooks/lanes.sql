@@ -72,11 +72,12 @@ order by s.version desc, s.scheme
 -- What is older than the webhook goes first where an order is kept. And what is to be
 -- skipped is cancelled before anything new begins: sent_through could not tell the two apart.
 with mine as materialized (
-    select l.tenant_id, l.webhook_id, l.replay, l.epoch, l.sent_through, a.room, a.look
+    select l.tenant_id, l.webhook_id, l.replay, l.epoch, l.sent_through, a.room, a.look,
+        a.lane
     from unnest(
         %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[],
-        %(rooms)s::int[], %(looks)s::int[])
-        as a (tenant_id, webhook_id, replay, epoch, room, look)
+        %(rooms)s::int[], %(looks)s::int[]) with ordinality
+        as a (tenant_id, webhook_id, replay, epoch, room, look, lane)
     join lanes l using (tenant_id, webhook_id, replay, epoch)
     join webhooks w using (tenant_id, webhook_id)
     where w.state = 'active' and tenant_is_active(l.tenant_id)
@@ -89,7 +90,7 @@ with mine as materialized (
     for no key update of l
 ),
 seen as materialized (
-    select m.tenant_id, m.webhook_id, m.replay, m.epoch, m.room, o.*,
+    select m.tenant_id, m.webhook_id, m.replay, m.epoch, m.room, m.lane, o.*,
         count(*) filter (where o.free) over (
             partition by m.tenant_id, m.webhook_id, m.replay order by o.position) as nth
     from mine m
@@ -129,9 +130,9 @@ marked as (
         and o.webhook_id = p.webhook_id and o.replay = p.replay
         and o.position = p.position
 )
-select p.tenant_id, p.webhook_id, p.replay, p.position, p.recorded_at, p.sequence,
-    p.trigger, case when p.free then 1 else 0 end as number, 0 as base, false as once,
-    v.format, p.stream as ordered, w.version as webhook_version,
+select p.lane, p.position, p.recorded_at, p.sequence, p.trigger,
+    case when p.free then 1 else 0 end as number, 0 as base, false as once, v.format,
+    p.stream as ordered, w.version as webhook_version,
     e.event_id, e.type, e.stream, e.version, e.state, e.metadata, e.source, e.source_id,
     e.subject, e.correlation_id, e.causation_id, e.occurred_at, e.trace,
     x.secret_fields
@@ -149,10 +150,11 @@ order by p.tenant_id, p.webhook_id, p.replay, p.position
 -- Retries whose time has come; before any leaves, its attempt number is raised. The lane
 -- is locked in share mode, so a takeover waits until this is committed or sees nothing.
 with mine as (
-    select l.tenant_id, l.webhook_id, l.replay, l.skip_through, a.room
+    select l.tenant_id, l.webhook_id, l.replay, l.skip_through, a.room, a.lane
     from unnest(
         %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[],
-        %(rooms)s::int[]) as a (tenant_id, webhook_id, replay, epoch, room)
+        %(rooms)s::int[]) with ordinality
+        as a (tenant_id, webhook_id, replay, epoch, room, lane)
     join lanes l using (tenant_id, webhook_id, replay, epoch)
     join webhooks w using (tenant_id, webhook_id)
     where w.state = 'active' and tenant_is_active(l.tenant_id)
@@ -160,7 +162,7 @@ with mine as (
     for share of l
 ),
 due as materialized (
-    select m.tenant_id, m.webhook_id, m.replay, o.position
+    select m.tenant_id, m.webhook_id, m.replay, m.lane, o.position
     from mine m
     cross join lateral (
         select q.position from owed q
@@ -177,12 +179,12 @@ begun as (
     where o.tenant_id = d.tenant_id and o.webhook_id = d.webhook_id
         and o.replay = d.replay and o.position = d.position
         and o.next_attempt_at is not null
-    returning o.tenant_id, o.webhook_id, o.replay, o.position, o.recorded_at, o.sequence,
-        o.trigger, o.attempts, o.base, o.once, o.stream as ordered, o.webhook_version
+    returning d.lane, o.tenant_id, o.webhook_id, o.replay, o.position, o.recorded_at,
+        o.sequence, o.trigger, o.attempts, o.base, o.once, o.stream as ordered,
+        o.webhook_version
 )
-select b.tenant_id, b.webhook_id, b.replay, b.position, b.recorded_at, b.sequence,
-    b.trigger, b.attempts as number, b.base, b.once, v.format, b.ordered,
-    w.version as webhook_version,
+select b.lane, b.position, b.recorded_at, b.sequence, b.trigger, b.attempts as number,
+    b.base, b.once, v.format, b.ordered, w.version as webhook_version,
     e.event_id, e.type, e.stream, e.version, e.state, e.metadata, e.source, e.source_id,
     e.subject, e.correlation_id, e.causation_id, e.occurred_at, e.trace,
     x.secret_fields

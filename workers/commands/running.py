@@ -18,7 +18,7 @@ from migrations import runner
 from projections import context, settings, startup
 from projections.context import Contexts
 from projections.settings import DatabaseSettings
-from workers import doctor, embedded, logs, serve, spans
+from workers import doctor, embedded, garbage, logs, serve, spans
 from workers.dev import files
 from workers.dev.screen import Screen
 from workers.dev.session import Session
@@ -86,6 +86,7 @@ def work() -> None:
         on_signals(stop.set)
         await startup.wait_and_check(chosen.database_url, *startup.WORKER)
         worker = Worker(chosen, context.load(chosen.contexts))
+        garbage.spare()
         async with _metrics(chosen, worker):
             await worker.run(stop)
 

@@ -80,7 +80,7 @@ class Courier:
         except VaultError:
             # Without its secret nothing may leave, so nothing more begins here. The row
             # stays as begun: with the right key, a restart finds it and goes on.
-            log.exception("secret_unavailable", webhook=str(due.webhook_id))
+            log.exception("secret_unavailable", webhook=str(lane.key.webhook_id))
             lane.endpoint.is_active = False
             _leave_begun(lane)
             return
@@ -96,7 +96,7 @@ class Courier:
         lane.endpoint.send(time.monotonic())
         answer = await self._sender.send(request)
         failpoint("lanes.answered")
-        attempt.end(answer.status_code, answer.error, webhook=str(due.webhook_id))
+        attempt.end(answer.status_code, answer.error, webhook=lane.key.webhook_id)
         seconds = retry.parse_retry_after(answer.retry_after, clock.now())
         lane.on_wire -= 1
         lane.endpoint.answered(answer, due.webhook_version, seconds)

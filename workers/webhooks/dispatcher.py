@@ -7,7 +7,7 @@ database is held while a request runs.
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +16,7 @@ import structlog
 from projections import postgres, waiting
 from projections.failpoint import failpoint
 from projections.postgres import Link
-from projections.webhooks.lanes import OWNING, QUERIES, Due, LaneKey, key_of, key_params
+from projections.webhooks.lanes import OWNING, QUERIES, Due, key_of, key_params
 from workers.webhooks import targets
 from workers.webhooks.courier import BUSY, Courier
 from workers.webhooks.keeper import Keeper
@@ -162,7 +162,7 @@ class Dispatcher:
             rows: list[Due] = await self._link.rows(QUERIES[query], params, binary=True)
             if rows:
                 failpoint("lanes.begun" if first else "lanes.begun_again")
-            await self._aim(rows)
+            await self._aim(asking, rows)
         except postgres.AWAY:
             self._doubt(asking)
             raise
@@ -170,9 +170,9 @@ class Dispatcher:
             for lane, room in rooms.items():
                 lane.is_asking = False
                 lane.endpoint.reserved -= room
-        counts = self._start(rows, asking)
+        counts = self._start(asking, rows)
         await self._note(query, rooms, counts, rows)
-        return sum(counts.values())
+        return counts.total()
 
     def _reserve(self, lanes: Sequence[Lane]) -> dict[Lane, int]:
         """How many rows each lane may ask for; set aside until they have come.
@@ -191,28 +191,26 @@ class Dispatcher:
                 self._lanes.line_up(lane)
         return rooms
 
-    async def _aim(self, rows: Sequence[Due]) -> None:
+    async def _aim(self, asked: Sequence[Lane], rows: Sequence[Due]) -> None:
         """See that each lane's target is of the version these rows begin with."""
-        stale = {
+        # All of a lane's rows say the same: they are of one statement.
+        versions = {asked[row.lane - 1]: row.webhook_version for row in rows}
+        stale = [
             lane
-            for row in rows
-            if (lane := self._lanes.get(key_of(row)))
-            and (
-                lane.target is None or lane.target.webhook_version < row.webhook_version
-            )
-        }
+            for lane, version in versions.items()
+            if lane.target is None or lane.target.webhook_version < version
+        ]
         if stale:
-            await targets.read(self._link, list(stale))
+            await targets.read(self._link, stale)
 
-    def _start(self, rows: Sequence[Due], asked: Sequence[Lane]) -> dict[LaneKey, int]:
-        lanes = {lane.key: lane for lane in asked}
-        counts: defaultdict[LaneKey, int] = defaultdict(int)
+    def _start(self, asked: Sequence[Lane], rows: Sequence[Due]) -> Counter[Lane]:
+        counts: Counter[Lane] = Counter()
         for row in rows:
-            lane = lanes[key_of(row)]
+            lane = asked[row.lane - 1]
             # A lane that was lost meanwhile, and perhaps taken again under another epoch,
             # has had its begun rows recovered: they are not ours to send.
             if row.number and not lane.is_lost:
-                counts[lane.key] += 1
+                counts[lane] += 1
                 self._courier.start(lane, row)
         return counts
 
@@ -220,19 +218,17 @@ class Dispatcher:
         self,
         query: str,
         rooms: dict[Lane, int],
-        counts: dict[LaneKey, int],
+        counts: Counter[Lane],
         rows: Sequence[Due],
     ) -> None:
         """Remember which lanes may have more."""
         if query == "due_attempts":
-            emptied = [x for x, room in rooms.items() if counts.get(x.key, 0) < room]
+            emptied = [lane for lane, room in rooms.items() if counts[lane] < room]
             await refresh(self._link, self._lanes, emptied)
             return
-        looked: defaultdict[LaneKey, int] = defaultdict(int)
-        for row in rows:
-            looked[key_of(row)] += 1
-        for lane, room in rooms.items():
-            if counts.get(lane.key, 0) >= room or looked[lane.key] >= lane.look(room):
+        looked = Counter(row.lane for row in rows)
+        for number, (lane, room) in enumerate(rooms.items(), start=1):
+            if counts[lane] >= room or looked[number] >= lane.look(room):
                 lane.has_new = True
 
     def _doubt(self, lanes: Sequence[Lane]) -> None:

@@ -58,6 +58,8 @@ def is_over(lane: Lane, due: Due) -> bool:
     policy = lane.endpoint.policy
     if due.number > policy.attempts:
         return True
+    if policy.max_age_seconds is None:
+        return False
     # The age by two clocks; a policy counts in minutes at least.
     return policy.expires(age_seconds(lane, due, clock.now()))
 
@@ -67,6 +69,8 @@ def decide(done: Done) -> delivery.Decision:
     if done.attempted is None:
         return Dead(disable=False)
     answer, due = done.attempted.answer, done.due
+    if answer.error is None:
+        return delivery.SUCCEEDED
     by_hand = due.once or due.base > 0
     decision = delivery.decide(
         due.number - due.base,
@@ -84,14 +88,14 @@ def decide(done: Done) -> delivery.Decision:
 
 def settlement(done: Done, decision: delivery.Decision, vault: Vault) -> Settlement:
     """The row that says so."""
-    due, made = done.due, done.attempted is not None
+    due, lane = done.due, done.lane
     state = _state(done, decision)
-    told = _told(done, done.attempted, vault) if done.attempted else _Told()
+    told = _told(done, done.attempted, vault) if done.attempted else _NOTHING_MADE
     return Settlement(
-        tenant_id=due.tenant_id,
-        webhook_id=due.webhook_id,
-        replay=due.replay,
-        epoch=done.lane.epoch,
+        tenant_id=lane.key.tenant_id,
+        webhook_id=lane.key.webhook_id,
+        replay=lane.key.replay,
+        epoch=lane.epoch,
         position=due.position,
         number=due.number,
         recorded_at=due.recorded_at,
@@ -100,9 +104,21 @@ def settlement(done: Done, decision: delivery.Decision, vault: Vault) -> Settlem
         webhook_version=due.webhook_version,
         state=state,
         delay=decision.delay_seconds if isinstance(decision, Retry) else None,
-        made=made,
+        made=done.attempted is not None,
         tells=state in ("dead", "held") and not due.type.startswith("daybook."),
-        **told._asdict(),
+        outcome=told.outcome,
+        duration_ms=told.duration_ms,
+        status_code=told.status_code,
+        error=told.error,
+        detail=told.detail,
+        retry_after_seconds=told.retry_after_seconds,
+        secret_version=told.secret_version,
+        body_bytes=told.body_bytes,
+        body_sha256=told.body_sha256,
+        response_headers=told.response_headers,
+        response_bytes=told.response_bytes,
+        snippet_key_id=told.snippet_key_id,
+        snippet=told.snippet,
     )
 
 
@@ -122,6 +138,9 @@ class _Told(NamedTuple):
     response_bytes: int = 0
     snippet_key_id: str | None = None
     snippet: str | None = None
+
+
+_NOTHING_MADE = _Told()
 
 
 def _told(done: Done, attempted: Attempted, vault: Vault) -> _Told:
@@ -163,8 +182,8 @@ def _snippet(done: Done, answer: Answer, vault: Vault) -> Sealed | None:
     """The beginning of the answer, sealed: it may say anything about anybody."""
     if not done.lane.endpoint.keep_response or not answer.snippet:
         return None
-    due = done.due
-    place = snippet_place(due.tenant_id, due.webhook_id, due.position, due.number)
+    key, due = done.lane.key, done.due
+    place = snippet_place(key.tenant_id, key.webhook_id, due.position, due.number)
     return vault.seal(answer.snippet, place)
 
 
@@ -179,4 +198,6 @@ def kept_headers(answer: Answer) -> dict[str, str]:
 
 def storable(text: str) -> str:
     """A receiver's text without what the database cannot hold."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace("\0", "")
