@@ -45,8 +45,17 @@ def dev(port: int, data_dir: Path | None, no_demo: bool, reset: bool) -> None:
     if reset:
         embedded.remove(folder / "postgres")
         (folder / "keys.json").unlink(missing_ok=True)
+    contexts = os.environ.get("DAYBOOK_CONTEXTS")
+    session = Session(
+        folder,
+        port,
+        # What it publishes could be what commands of theirs alone may record.
+        demo=not (no_demo or contexts),
+        screen=Screen(),
+        contexts=contexts,
+    )
     with logs.writing(_log_settings("warning")), spans.exporting("daybook"):
-        run(Session(folder, port, demo=not no_demo, screen=Screen()).run())
+        run(session.run())
 
 
 @click.command("serve")

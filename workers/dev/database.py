@@ -16,8 +16,16 @@ NAME = "daybook"
 class Database:
     """A migrated database, held for as long as this process needs it."""
 
-    def __init__(self, folder: Path, report: Callable[[str], None]) -> None:
-        """Start or find it; `report` hears of each step that takes time."""
+    def __init__(
+        self,
+        folder: Path,
+        report: Callable[[str], None],
+        folders: runner.Folders = runner.NONE,
+    ) -> None:
+        """Start or find it; `report` hears of each step that takes time.
+
+        `folders`: the migrations of contexts of the user's own.
+        """
         given = os.environ.get("DAYBOOK_DATABASE_URL")
         self._lease: embedded.Lease | None = None
         if given:
@@ -27,7 +35,9 @@ class Database:
             self._lease = embedded.lease(folder / "postgres")
             self.url = _created(self._lease.url)
         runner.migrate(
-            self.url, report=lambda m: report(f"migrating: {m.version} {m.name}")
+            self.url,
+            folders,
+            report=lambda m: report(f"migrating: {m.version} {m.name}"),
         )
 
     def revive(self) -> None:

@@ -13,7 +13,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from projections import startup
+from projections import context, startup
+from projections.context import Contexts
 from workers.dev import files
 from workers.dev.database import Database
 from workers.dev.demo import Demo, examples
@@ -34,8 +35,19 @@ REVIVE_SECONDS = 1.0
 class Session:
     """Starts everything, shows it, waits for the end."""
 
-    def __init__(self, folder: Path, port: int, *, demo: bool, screen: Screen) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        demo: bool,
+        screen: Screen,
+        contexts: str | None = None,
+    ) -> None:
+        """`contexts` of the user's own, by name. Raises SettingsError."""
         self._folder = folder
+        self._named = contexts
+        self._contexts = context.load(contexts)
         self._port = port
         self._wants_demo = demo
         self._screen = screen
@@ -47,7 +59,9 @@ class Session:
         """Run until Ctrl-C or SIGTERM."""
         on_signals(self._stop.set)
         self._folder.mkdir(parents=True, exist_ok=True)
-        database = await asyncio.to_thread(Database, self._folder, self._screen.step)
+        database = await asyncio.to_thread(
+            Database, self._folder, self._screen.step, Contexts(self._contexts).folders
+        )
         try:
             await self._run_with(database)
         finally:
@@ -95,7 +109,7 @@ class Session:
             if self._wants_demo:
                 await demo.ensure_webhook(hook_url)
             files.save_keys(self._folder, keys)
-            dev = _dev(api_url, hook_url, database.url, keys)
+            dev = _dev(api_url, hook_url, database.url, keys, self._named)
             files.save_dev(self._folder, dev)
             if self._wants_demo:
                 await self._show(demo, is_first=not kept)
@@ -133,6 +147,8 @@ class Session:
         os.environ["DAYBOOK_SECRET_KEYS"] = keys.secret_keys
         os.environ["DAYBOOK_OPERATOR_KEY"] = keys.operator_key
         os.environ["DAYBOOK_DEVELOPMENT"] = "true"
+        if self._named is not None:
+            os.environ["DAYBOOK_CONTEXTS"] = self._named
 
     def _listen(self) -> socket.socket:
         sock = listen(HOST, self._port, others=OTHER_PORTS)
@@ -152,7 +168,7 @@ class Session:
             development=True,
             lease_seconds=4,
         )
-        await Worker(settings).run(self._stop)
+        await Worker(settings, self._contexts).run(self._stop)
 
     async def _keep_alive(self, database: Database) -> None:
         """Start the embedded Postgres again when somebody killed it and its supervisor."""
@@ -187,7 +203,9 @@ async def _start_near(receiver: Receiver, port: int) -> str:
         return await receiver.start(HOST, 0)
 
 
-def _dev(api_url: str, hook_url: str, database_url: str, keys: Keys) -> Dev:
+def _dev(
+    api_url: str, hook_url: str, database_url: str, keys: Keys, contexts: str | None
+) -> Dev:
     return Dev(
         api_url=api_url,
         console_url=None,
@@ -197,4 +215,5 @@ def _dev(api_url: str, hook_url: str, database_url: str, keys: Keys) -> Dev:
         receiver_url=hook_url,
         database_url=database_url,
         pid=os.getpid(),
+        contexts=contexts,
     )
