@@ -47,6 +47,7 @@ OPERATORS_TABLES = {
 DEFINERS = {
     "authenticate": "daybook_operator",
     "claim_keys": "daybook_log",
+    "drop_empty_partition": "daybook_owner",
     "keep_command": "daybook_log",
     "keep_key": "daybook_log",
     "live_generation": "daybook_operator",

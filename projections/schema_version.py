@@ -1,3 +1,3 @@
 """Which migrations this code was written against; a test keeps it the last one's number."""
 
-SCHEMA_VERSION = "0024"
+SCHEMA_VERSION = "0025"

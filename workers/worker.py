@@ -21,6 +21,7 @@ from projections.webhooks.handoff import Handoff
 from projections.webhooks.lanes import QUERIES
 from workers import sweeping
 from workers.settings import WorkerSettings
+from workers.webhooks import forgetting
 from workers.webhooks.aiohttp_sender import AiohttpSender
 from workers.webhooks.confined_sender import ConfinedSender, MakeSender
 from workers.webhooks.courier import Courier
@@ -107,6 +108,7 @@ class Worker:
                 ("notices", self._tell_others()),
                 ("upkeep", self._upkeep()),
                 ("sweeping", sweeping.run(self._chores)),
+                ("forgetting", forgetting.run(self._chores)),
             )
         ]
         stopping = asyncio.create_task(stop.wait())
