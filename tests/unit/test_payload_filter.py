@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from domain import payload_filter, payload_path
 from domain.errors import Invalid
 from domain.payload_path import Members
+from tests.support.documents import blocks
+from tests.support.source import ROOT
 
 DATA = """{
     "minutes": 480, "cost": 1000.50, "name": "Gr\\u00fce", "ok": true, "note": null,
@@ -342,3 +344,11 @@ def test_a_stored_filter_says_the_same(value: dict[str, Any]) -> None:
         ),
     )
     assert holds(value, members) is holds(stored, members)
+
+
+def test_the_documents_filter_is_one() -> None:
+    page = ROOT / "docs" / "filters.md"
+    shown, _ = [block.text for block in blocks("json") if block.path == page]
+    urgent = event('{"minutes": 1, "site": "KK"}', metadata=b'{"urgent":true}')
+    assert holds(json.loads(shown), urgent)
+    assert not holds(json.loads(shown), event('{"minutes": 0, "site": "LL"}'))
