@@ -1,14 +1,15 @@
 """Handlers for tests: each notes what it is called for, once if all is well.
 
-Also a process that runs them: `python -m tests.support.handling URL`, to be killed.
+They are a context too, for workers; `KILLED_AT` names the position after whose call the
+process of `cranes` kills itself.
 """
 
-import asyncio
-import sys
+import os
+import signal
 
+from projections.context import BoundedContext
 from projections.log.handlers import Event, Handler
 from projections.postgres import Connection
-from projections.runner import Runner
 
 TABLE = """
     create table public.handled (
@@ -23,6 +24,8 @@ NOTE = "insert into public.handled values (%s, %s, %s)"
 async def cranes(connection: Connection, event: Event) -> None:
     """Notes."""
     await connection.execute(NOTE, ("cranes", event.position, event.type))
+    if os.environ.get("KILLED_AT") == str(event.position):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def everything(connection: Connection, event: Event) -> None:
@@ -42,14 +45,4 @@ HANDLERS = (
     Handler("everything", ["*"], everything),
     Handler("picky", ["crane.*"], picky),
 )
-
-
-async def run(url: str) -> None:
-    """All of them, until cancelled."""
-    async with asyncio.TaskGroup() as tasks:
-        for handler in HANDLERS:
-            tasks.create_task(Runner(url, handler).run())
-
-
-if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1]))
+CONTEXT = BoundedContext(name="handling", projections=HANDLERS)

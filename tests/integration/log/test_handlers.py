@@ -1,11 +1,8 @@
 """Handlers: by wildcard, apart from each other, exactly once over a kill."""
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +18,8 @@ from projections.postgres import Connection
 from projections.runner import Runner
 from tests.support import counting, handling
 from tests.support.builders import an_entry
+from tests.support.documents import blocks
+from tests.support.processes import product
 from tests.support.source import ROOT
 from tests.support.waiting import soon
 
@@ -55,7 +54,10 @@ async def test_one_that_raises_holds_up_no_other(
         appender, tenant_id, "s/1 crane.inspected true", "s/1 crane.moved false",
         "s/2 site.opened true", "s/1 crane.inspected true", "s/2 crane.moved true",
     )  # fmt: skip
-    running = asyncio.create_task(handling.run(database_url))
+    running = [
+        asyncio.create_task(Runner(database_url, each).run())
+        for each in handling.HANDLERS
+    ]
     await soon(lambda: handled(admin, "everything") == [1, 2, 3, 4, 5])
     await soon(lambda: handled(admin, "cranes") == [1, 2, 4, 5])
     # What it raised for is undone; that stream waits, all others go on.
@@ -66,30 +68,33 @@ async def test_one_that_raises_holds_up_no_other(
     ).fetchall()
     assert [row.log_position for row in parked] == [2, 4]
     assert parked[0].error == "ValueError: s/1 has not passed"
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
-async def test_who_was_killed_after_the_calls_makes_them_again_and_all_count_once(
-    database_url: str, admin: Admin, appender: Appender, tenant_id: UUID
+async def test_a_worker_killed_in_a_call_makes_it_again_and_all_count_once(
+    database_url: str,
+    admin: Admin,
+    appender: Appender,
+    tenant_id: UUID,
+    tmp_path: Path,
 ) -> None:
     await publish(appender, tenant_id, *["s/1 crane.inspected true"] * 3)
-    command = [sys.executable, "-m", "tests.support.handling", database_url]
-    armed = {
-        "DAYBOOK_TEST_HARNESS": "1",
-        "DAYBOOK_FAILPOINTS": "projection.applied=kill",
+    settings = {
+        "DAYBOOK_CONTEXTS": "tests.support.handling:CONTEXT",
+        "PYTHONPATH": str(ROOT),
     }
-    killed = subprocess.Popen(command, cwd=ROOT, env=os.environ | armed)
-    await soon(lambda: killed.poll() is not None, 30)
-    assert killed.returncode == -signal.SIGKILL
-    assert not all(handled(admin, each.name) for each in handling.HANDLERS)
-    again = subprocess.Popen(command, cwd=ROOT)
-    try:
+    with product(database_url, tmp_path, settings) as made:
+        made.settings["KILLED_AT"] = "2"
+        worker = made.work().running
+        assert worker is not None
+        await soon(lambda: worker.poll() is not None, 30)
+        assert handled(admin, "cranes") == []
+        made.settings["KILLED_AT"] = ""
+        made.work()
         for each in handling.HANDLERS:
-            await soon(lambda name=each.name: handled(admin, name) == [1, 2, 3])
-    finally:
-        again.kill()
-        again.wait()
+            await soon(lambda name=each.name: handled(admin, name) == [1, 2, 3], 30)
 
 
 async def test_an_event_says_whose_it_is_and_who_says_so(
@@ -132,3 +137,17 @@ async def test_a_call_that_hangs_is_ended(
 def test_a_pattern_that_is_none_is_refused_when_it_is_made() -> None:
     with pytest.raises(ValueError, match="stands alone between dots"):
         Handler("cranes", ["crane*"], handling.cranes)
+
+
+async def test_one_may_begin_with_what_happens_from_now_on(
+    database_url: str, admin: Admin, appender: Appender, tenant_id: UUID
+) -> None:
+    page = ROOT / "docs" / "adding.md"
+    [from_now_on] = [each.text for each in blocks("sql") if each.path == page]
+    await publish(appender, tenant_id, "s/1 crane.inspected true")
+    with admin.transaction():
+        admin.execute(from_now_on.replace("greetings", "cranes").encode())
+    await publish(appender, tenant_id, "s/1 crane.inspected true")
+    cranes, *_ = handling.HANDLERS
+    assert await Runner(database_url, cranes).step()
+    assert handled(admin, "cranes") == [2]
