@@ -286,7 +286,11 @@ def test_only_serious_incidents_are_posted_and_a_lost_one_again(site: Site) -> N
     site.publish([incident(n, p) for n, p in enumerate(priorities[1:], 2)])
     eventually(lambda: len(site.chat.posted) == 2)
     assert site.replay("chat alert") == 2  # the filter holds there too
+    tested = {"type": "signalement.created", "data": incident(9, "haute")["data"]}
+    answer = site.client.post(f"{site.webhook('chat alert')}/test", json=tested)
+    assert expect(answer, 200)["status_code"] == 204  # checked, and not posted
     texts = [message["text"] for message in site.chat.posted]
+    assert len(texts) == 2
     assert [text.partition(":")[2].split("*")[1] for text in texts] == [
         "haute",
         "critique",

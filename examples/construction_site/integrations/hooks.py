@@ -23,6 +23,7 @@ from uuid import uuid4
 import httpx
 from standardwebhooks import Webhook, WebhookVerificationError
 
+LARGEST = 1024 * 1024  # bytes of a body; an event has 256 KiB at most
 SETTINGS = "create table if not exists settings (name text primary key, value text)"
 
 
@@ -78,51 +79,72 @@ def subscribed(connection: sqlite3.Connection, api: httpx.Client, **wanted: Any)
     return secret
 
 
+class Door(BaseHTTPRequestHandler):
+    """One connection of Daybook's, delivery after delivery; see `serve`."""
+
+    protocol_version = "HTTP/1.1"  # connections are used again
+    timeout = 60  # seconds until one that says nothing more is closed
+    server: "Server"
+
+    def do_POST(self) -> None:
+        """Check it as it came, before anything reads it."""
+        length = int(self.headers.get("content-length", 0))
+        if length > LARGEST:
+            self.close_connection = True  # with the body unread
+            return self._answer(413)
+        body = self.rfile.read(length)
+        try:
+            event = self.server.webhook.verify(body, dict(self.headers.items()))
+        except WebhookVerificationError:
+            return self._answer(400)
+        try:
+            self.server.take_one(event)
+        except TryLater as later:
+            return self._answer(503, later.retry_after)
+        except Exception as error:
+            say(f"{self.headers['webhook-id']}: {error!r}")
+            return self._answer(503)
+        return self._answer(204)
+
+    def _answer(self, status: int, retry_after: str | None = None) -> None:
+        self.send_response(status)
+        if retry_after:
+            self.send_header("Retry-After", retry_after)
+        if status != 204:
+            self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """The programs say themselves what they do."""
+
+
+class Server(ThreadingHTTPServer):
+    """Takes deliveries, one at a time."""
+
+    request_queue_size = 1024  # five, if nothing is said, which drops connections
+    daemon_threads = True
+
+    def __init__(self, secret: str, take: Callable[[dict[str, Any]], None]) -> None:
+        self.webhook = Webhook(secret)
+        self._take, self._taking = take, threading.Lock()
+        super().__init__(("127.0.0.1", int(os.environ["PORT"])), Door)
+
+    def take_one(self, event: dict[str, Any]) -> None:
+        """Have its effect; a test of the webhook is in no log, and has none."""
+        if event["position"] is not None:
+            with self._taking:
+                self._take(event)
+
+
 def serve(secret: str, take: Callable[[dict[str, Any]], None]) -> None:
     """Give `take` one event after the other, for ever.
 
     The answer 204 comes after `take` has returned, so an event is answered when its effect
     is on disk. Whatever `take` raises is a 503: Daybook sends the event again.
     """
-    webhook, taking = Webhook(secret), threading.Lock()
-
-    class Door(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # connections are used again
-        timeout = 60  # seconds until one that says nothing more is closed
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            try:
-                event = webhook.verify(body, dict(self.headers.items()))
-            except WebhookVerificationError:
-                return self.answer(400)
-            try:
-                if event["position"] is not None:  # a test of the webhook has none
-                    with taking:
-                        take(event)
-            except TryLater as later:
-                return self.answer(503, later.retry_after)
-            except Exception as error:
-                say(f"{self.headers['webhook-id']}: {error!r}")
-                return self.answer(503)
-            return self.answer(204)
-
-        def answer(self, status: int, retry_after: str | None = None) -> None:
-            self.send_response(status)
-            if retry_after:
-                self.send_header("Retry-After", retry_after)
-            if status != 204:
-                self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """The programs say themselves what they do."""
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 1024  # five, if nothing is said, which drops connections
-        daemon_threads = True
-
-    Server(("127.0.0.1", int(os.environ["PORT"])), Door).serve_forever()
+    server = Server(secret, take)
+    say(f"listening on port {server.server_port}")
+    server.serve_forever()
 
 
 def say(text: str) -> None:
