@@ -117,3 +117,9 @@ class Handler:
                 raise  # its own
             detail = f"handled for longer than {LONGEST_SECONDS:g} s"
             raise TimeoutError(detail) from error
+        except (asyncio.CancelledError, SystemExit) as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise  # the worker ends
+            # The handler's own: it would end the worker, and every other handler.
+            raise RuntimeError(f"handled with {error!r}") from error

@@ -117,7 +117,7 @@ async def test_an_event_says_whose_it_is_and_who_says_so(
     assert all(each.is_published for each in found)
 
 
-async def test_a_call_that_hangs_is_ended(
+async def test_a_call_that_hangs_or_would_end_the_worker_is_a_failed_one(
     database_url: str,
     admin: Admin,
     appender: Appender,
@@ -129,9 +129,21 @@ async def test_a_call_that_hangs_is_ended(
     async def hang(connection: Connection, event: Event) -> None:
         await connection.execute("select pg_sleep(60)")
 
+    async def cancel(connection: Connection, event: Event) -> None:
+        raise asyncio.CancelledError
+
+    async def leave(connection: Connection, event: Event) -> None:
+        raise SystemExit(3)
+
     await publish(appender, tenant_id, "s/1 crane.inspected true")
-    with pytest.raises(TimeoutError, match=r"longer than 0\.05 s"):
-        await Runner(database_url, Handler("cranes", ["crane.*"], hang)).step()
+    for handle, told in (
+        (hang, r"longer than 0\.05 s"),
+        (cancel, "CancelledError"),
+        (leave, r"SystemExit\(3\)"),
+    ):
+        runner = Runner(database_url, Handler("cranes", ["crane.*"], handle))
+        with pytest.raises((TimeoutError, RuntimeError), match=told):
+            await runner.step()
 
 
 def test_a_pattern_that_is_none_is_refused_when_it_is_made() -> None:
