@@ -24,7 +24,8 @@ returning o.position
 -- name: retry_held
 -- A dead delivery that holds its stream is owed one more attempt.
 update owed o
-set held_at = null, next_attempt_at = clock_timestamp(), trigger = 'retry', once = true
+set held_at = null, next_attempt_at = clock_timestamp(), trigger = 'retry', once = true,
+    base = o.attempts
 from webhooks w
 where o.tenant_id = %(tenant_id)s and o.webhook_id = %(webhook_id)s
     and o.replay = %(replay)s and o.position = %(position)s and o.held_at is not null
@@ -53,9 +54,9 @@ counted as (
 )
 insert into owed (
     tenant_id, webhook_id, replay, position, recorded_at, sequence, webhook_version,
-    attempts, trigger, once, next_attempt_at, status_code, error)
+    attempts, base, trigger, once, next_attempt_at, status_code, error)
 select tenant_id, webhook_id, replay, position, recorded_at, sequence, webhook_version,
-    attempts, 'retry', true, clock_timestamp(), status_code, error
+    attempts, attempts, 'retry', true, clock_timestamp(), status_code, error
 from taken
 returning position
 

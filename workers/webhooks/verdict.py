@@ -20,6 +20,10 @@ KEPT_HEADERS = frozenset(
 )
 
 
+# One more attempt was asked for by hand, and so many workers are lost over it at most: a
+# delivery whose request ends the worker that makes it does not come back for ever.
+LOST_BY_HAND = 5
+
 NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -52,13 +56,14 @@ def age_seconds(lane: Lane, due: Due, now: datetime) -> float:
 
 def is_over(lane: Lane, due: Due) -> bool:
     """Whether the delivery ends without another attempt: it is too old, or its workers
-    were lost over so many that none is left. One that was asked for by hand is made."""
-    if due.once or due.base:
-        return False
+    were lost over so many that none is left. One that was asked for by hand is never too
+    old."""
     policy = lane.endpoint.policy
-    if due.number > policy.attempts:
+    is_by_hand = due.once or due.base > 0
+    most = max(policy.attempts, LOST_BY_HAND) if is_by_hand else policy.attempts
+    if due.number - due.base > most:
         return True
-    if policy.max_age_seconds is None:
+    if is_by_hand or policy.max_age_seconds is None:
         return False
     # The age by two clocks; a policy counts in minutes at least.
     return policy.expires(age_seconds(lane, due, clock.now()))
