@@ -70,24 +70,34 @@ class Courier:
 
     async def _deliver(self, lane: Lane, due: Due) -> None:
         if verdict.is_over(lane, due):
-            _withdraw(lane)
+            lane.withdraw()
             self._settler.add(Done(lane, due, clock.now()))
             return
         target = _target(lane)
         attempt = Attempt(message.cause(target, due))
-        try:
-            request = message.compose(target, due, self._vault, attempt)
-        except VaultError:
-            # Without its secret nothing may leave, so nothing more begins here. The row
-            # stays as begun: with the right key, a restart finds it and goes on.
-            log.exception("secret_unavailable", webhook=str(lane.key.webhook_id))
-            lane.endpoint.is_active = False
-            _leave_begun(lane)
-            return
-        if not await self._may_send(lane):
-            _leave_begun(lane)  # whoever has the lane finds it
+        request = self._compose(lane, target, due, attempt)
+        if request is None or not await self._may_send(lane):
+            self._settler.leave(lane)  # whoever has the lane next finds it
             return
         await self._send(lane, due, request, attempt)
+
+    def _compose(
+        self, lane: Lane, target: Target, due: Due, attempt: Attempt
+    ) -> Outgoing | None:
+        """The request; None when there can be none here. The row stays as begun."""
+        webhook = str(lane.key.webhook_id)
+        try:
+            return message.compose(target, due, self._vault, attempt)
+        except VaultError:
+            # Without its secret nothing may leave, so nothing more begins here; with the
+            # right key, a restart goes on.
+            log.exception("secret_unavailable", webhook=webhook)
+            lane.endpoint.is_active = False
+        except Exception:
+            # Ours, and about this one event: it must not take a slot of the others. Each
+            # restart tries once more, until its attempts are used up.
+            log.exception("delivery_defect", webhook=webhook, position=due.position)
+        return None
 
     async def _send(
         self, lane: Lane, due: Due, request: Outgoing, attempt: Attempt
@@ -111,18 +121,6 @@ class Courier:
                 return False
             await asyncio.sleep(0.1)
         return not lane.is_lost
-
-
-def _withdraw(lane: Lane) -> None:
-    lane.on_wire -= 1
-    lane.endpoint.withdraw()
-
-
-def _leave_begun(lane: Lane) -> None:
-    """No request is made and nothing settled: the row stays as it is."""
-    _withdraw(lane)
-    lane.unsettled -= 1
-    lane.endpoint.settled()
 
 
 def _target(lane: Lane) -> Target:

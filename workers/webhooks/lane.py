@@ -60,6 +60,16 @@ class Lane:
             return 0
         return self.endpoint.room(now)
 
+    def withdraw(self) -> None:
+        """What began on the wire makes no request."""
+        self.on_wire -= 1
+        self.endpoint.withdraw()
+
+    def settled(self) -> None:
+        """What began is settled, or left."""
+        self.unsettled -= 1
+        self.endpoint.settled()
+
     def look(self, room: int) -> int:
         """How many rows to look at in order to begin `room` of them."""
         return max(room, LOOK_AHEAD) if self.is_ordered else room

@@ -23,7 +23,7 @@ from projections.webhooks.lanes import QUERIES, Settlement, settle_params
 from workers.webhooks import verdict
 from workers.webhooks.disabling import Disabler
 from workers.webhooks.endpoint import Endpoint
-from workers.webhooks.lane import Lanes
+from workers.webhooks.lane import Lane, Lanes
 from workers.webhooks.verdict import Done
 
 MOST_AT_ONCE = 500
@@ -61,6 +61,13 @@ class Settler:
         self._quiet.clear()
         self._wake.set()
         self._settled()  # its slot is free already, though it is not settled
+
+    def leave(self, lane: Lane) -> None:
+        """No request is made and nothing settled of what began: its row stays as it is."""
+        lane.withdraw()
+        lane.settled()
+        self._lanes.line_up_all_of(lane)
+        self._settled()
 
     async def run(self) -> None:
         """Settle what comes until cancelled."""
@@ -167,8 +174,7 @@ class Settler:
             telemetry.attempt_settled(settlement.outcome, settlement.duration_ms / 1000)
         if settlement.state in telemetry.FINISHED:
             telemetry.delivery_finished(settlement.state)
-        lane.unsettled -= 1
-        lane.endpoint.settled()
+        lane.settled()
         if settlement.delay is not None:
             # A little late rather than a little early: the database's clock decides.
             self._lanes.schedule(lane, time.monotonic() + settlement.delay + 0.005)

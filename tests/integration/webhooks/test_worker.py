@@ -120,6 +120,24 @@ async def test_410_kills_the_delivery_and_disables_the_webhook_once(
     assert [r.state for r in await rows(database_url, RESULTS)] == ["dead"]
 
 
+async def test_an_event_that_no_request_can_be_made_of_takes_no_slot_of_the_others(
+    database_url: str, log: Log, tenant_id: UUID, hook: tuple[ToldReceiver, str]
+) -> None:
+    receiver, url = hook
+    await subscribe(log, tenant_id, url, max_in_flight=1)
+    await publish(log, tenant_id, 3)
+    broken = (
+        "insert into daybook.secret_field_ranges (tenant_id, type, to_position, "
+        "from_position, secret_fields) values (%s, 'crane.inspected', 2, 2, array['?'])"
+    )
+    await rows(database_url, broken, tenant_id)
+    async with working(database_url):
+        await soon(finished(database_url, 2))
+    assert len(receiver.arrivals) == 2
+    [left] = await rows(database_url, "select position from daybook.owed")
+    assert left.position == 2
+
+
 OWED_FOUR = "select 1 from (select count(*) as n from daybook.owed) o where n = 4"
 
 
