@@ -69,13 +69,16 @@ class Worker:
         self._settler = Settler(
             url, self._lanes, Disabler(self._application), vault, self._wake.set
         )
-        self._courier = Courier(self._keeper, self._settler, self._sender, vault)
+        slots = settings.concurrency
+        self._courier = Courier(
+            self._keeper, self._settler, self._sender, vault, slots=slots
+        )
         self._dispatcher = Dispatcher(
             url,
             lanes=self._lanes,
             keeper=self._keeper,
             courier=self._courier,
-            concurrency=settings.concurrency,
+            slots=slots,
             wake=self._wake,
         )
         self._replayer = Replayer(self._chores, self._lanes, self._application)

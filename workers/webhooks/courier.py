@@ -1,13 +1,20 @@
 """One attempt at a time, many side by side: compose the request, send it, hand over what
-came of it."""
+came of it.
+
+No more than so many have a slot at one time. Where they end quickly a few more are begun,
+and each takes the next slot that becomes free: so a worker does not wait for the database
+while its slots are empty, and asks it for more at once.
+"""
 
 import asyncio
 import time
+from collections import deque
 
 import structlog
 
 from domain import clock
 from domain.webhooks import retry
+from projections import waiting
 from projections.failpoint import failpoint
 from projections.telemetry import Watched
 from projections.tracing import Attempt
@@ -17,11 +24,10 @@ from workers.webhooks import message, verdict
 from workers.webhooks.keeper import Keeper
 from workers.webhooks.lane import Lane
 from workers.webhooks.message import Target
+from workers.webhooks.pace import Pace
 from workers.webhooks.sender import Outgoing, Sender
 from workers.webhooks.settling import Settler
 from workers.webhooks.verdict import Attempted, Done
-
-BUSY = 16  # attempts under way that keep the loop busy
 
 log = structlog.get_logger("daybook.deliveries")
 
@@ -30,29 +36,58 @@ class Courier:
     """Carries requests for one worker process."""
 
     def __init__(
-        self, keeper: Keeper, settler: Settler, sender: Sender, vault: Vault
+        self,
+        keeper: Keeper,
+        settler: Settler,
+        sender: Sender,
+        vault: Vault,
+        *,
+        slots: int,
     ) -> None:
         self._keeper = keeper
         self._settler = settler
         self._sender = sender
         self._vault = vault
+        self._slots = slots
         self._tasks: set[asyncio.Task[None]] = set()
-        self.calm = asyncio.Event()  # fewer than BUSY are under way any more
+        self._ready: deque[tuple[Lane, Due]] = deque()  # begun, and without a slot yet
+        self._busy = 0
+        self._pace = Pace()
+        self._calm, self._calm_at = asyncio.Event(), 0
         IN_FLIGHT.add(self)
 
     @property
     def in_flight(self) -> int:
-        """How many attempts are under way."""
-        return len(self._tasks)
+        """How many attempts have a slot."""
+        return self._busy
+
+    @property
+    def free(self) -> int:
+        """How many slots nobody has, nor will have at once; below zero: some wait."""
+        return self._slots - self._busy - len(self._ready)
+
+    @property
+    def ahead(self) -> int:
+        """How many may be begun besides: they find a slot within a moment."""
+        return self._pace.ahead(time.monotonic())
+
+    async def calm(self, begun: int, seconds: float) -> None:
+        """Until fewer than so many are begun and not ended; at most for so long."""
+        if self._slots - self.free >= begun:
+            self._calm.clear()
+            self._calm_at = begun
+            await waiting.wake_up(self._calm, seconds)
 
     def start(self, lane: Lane, due: Due) -> None:
         """Make this attempt; it was written down that it begins."""
         lane.unsettled += 1
         lane.on_wire += 1
         lane.endpoint.begin(time.monotonic())
-        task = asyncio.create_task(self._deliver(lane, due))
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._ready.append((lane, due))
+        if len(self._tasks) < self._slots:
+            task = asyncio.create_task(self._carry())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def drain(self, seconds: float) -> None:
         """Wait for what is in flight; what is not answered by then is cut off."""
@@ -61,12 +96,20 @@ class Courier:
             for task in late:
                 task.cancel()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if len(self._tasks) == BUSY - 1:
-            self.calm.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("delivery_defect", exc_info=error)
+    async def _carry(self) -> None:
+        """One attempt after another in one slot, while any waits for it."""
+        while self._ready:
+            lane, due = self._ready.popleft()
+            self._busy += 1
+            try:
+                await self._deliver(lane, due)
+            except Exception as error:
+                log.error("delivery_defect", exc_info=error)
+            finally:
+                self._busy -= 1
+            self._pace.note(time.monotonic())
+            if self._slots - self.free < self._calm_at:
+                self._calm.set()
 
     async def _deliver(self, lane: Lane, due: Due) -> None:
         if verdict.is_over(lane, due):

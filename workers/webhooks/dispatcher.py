@@ -18,12 +18,13 @@ from projections.failpoint import failpoint
 from projections.postgres import Link
 from projections.webhooks.lanes import OWNING, QUERIES, Due, key_of, key_params
 from workers.webhooks import targets
-from workers.webhooks.courier import BUSY, Courier
+from workers.webhooks.courier import Courier
 from workers.webhooks.keeper import Keeper
 from workers.webhooks.lane import Lane, Lanes
 from workers.webhooks.states import refresh
 
 LANES_AT_ONCE = 200
+BUSY = 16  # attempts under way that keep the loop busy
 POLL_SECONDS = 1.0
 # Endpoints that are slow to answer have so much of the slots between them.
 SLOW_PART = 0.75
@@ -42,7 +43,7 @@ class Dispatcher:
         lanes: Lanes,
         keeper: Keeper,
         courier: Courier,
-        concurrency: int,
+        slots: int,
         wake: asyncio.Event,
     ) -> None:
         """`wake` is set by whoever knows that a lane may have something to do."""
@@ -50,7 +51,7 @@ class Dispatcher:
         self._lanes = lanes
         self._keeper = keeper
         self._courier = courier
-        self._slots = concurrency
+        self._slots = slots
         self._wake = wake
         self._doubtful: set[Lane] = set()
         self._begun_at = 0.0
@@ -85,7 +86,7 @@ class Dispatcher:
 
     @property
     def _free(self) -> int:
-        return self._slots - self._courier.in_flight
+        return self._courier.free + self._courier.ahead
 
     async def _fill(self) -> bool:
         """Begin what can begin; whether anything did."""
@@ -94,7 +95,7 @@ class Dispatcher:
         if free <= 0:
             return False
         # The last slots are for endpoints that answer at once.
-        is_scarce = free <= (1 - SLOW_PART) * self._slots
+        is_scarce = self._courier.free <= (1 - SLOW_PART) * self._slots
         lanes = self._lanes.next(min(LANES_AT_ONCE, free), slow=not is_scarce)
         if not lanes:
             return False
@@ -108,8 +109,9 @@ class Dispatcher:
         """While enough is under way, let slots become free before asking for rows: a
         statement costs nearly as much for one as for twenty."""
         passed = time.monotonic() - self._begun_at
-        if self._courier.in_flight >= BUSY and passed < GATHER_SECONDS:
-            await waiting.wake_up(self._courier.calm, GATHER_SECONDS - passed)
+        if passed < GATHER_SECONDS:
+            enough = max(BUSY, self._courier.ahead // 2)
+            await self._courier.calm(enough, GATHER_SECONDS - passed)
         self._begun_at = time.monotonic()
 
     async def _begin_all(self, lanes: Sequence[Lane]) -> bool:

@@ -20,7 +20,7 @@ from workers.webhooks.sender import Answer
 # so that the others always find one.
 SLOW_SECONDS = 1.0
 # Attempts that were answered and not yet settled: sent again if the worker is lost now.
-MOST_UNSETTLED = 50
+MOST_UNSETTLED = 100
 _SMOOTHING = 0.2  # of the mean duration: the last five or so count
 
 

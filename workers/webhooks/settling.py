@@ -15,7 +15,7 @@ import psycopg
 import structlog
 
 from domain.webhooks.delivery import Dead
-from projections import postgres, telemetry
+from projections import postgres, telemetry, waiting
 from projections.failpoint import failpoint
 from projections.postgres import Link
 from projections.vault import Vault
@@ -27,8 +27,11 @@ from workers.webhooks.lane import Lane, Lanes
 from workers.webhooks.verdict import Done
 
 MOST_AT_ONCE = 500
-BUSY = 10
-GATHER_SECONDS = 0.005
+BUSY = 10  # a batch of so many: more are coming, and a statement's cost is the batch's
+ENOUGH = 64
+GATHER_SECONDS = 0.02
+# Where an order is kept, what comes next in a stream waits for what came of its head.
+ORDERED_GATHER_SECONDS = 0.005
 
 log = structlog.get_logger("daybook.deliveries")
 
@@ -52,6 +55,7 @@ class Settler:
         self._settled = settled
         self._waiting: deque[Done] = deque()
         self._wake = asyncio.Event()
+        self._enough = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -60,6 +64,8 @@ class Settler:
         self._waiting.append(done)
         self._quiet.clear()
         self._wake.set()
+        if len(self._waiting) >= ENOUGH:
+            self._enough.set()
         self._settled()  # its slot is free already, though it is not settled
 
     def leave(self, lane: Lane) -> None:
@@ -78,9 +84,16 @@ class Settler:
                 count = min(MOST_AT_ONCE, len(self._waiting))
                 batch = [self._waiting.popleft() for _ in range(count)]
                 await self._settle(batch)
-                if count >= BUSY:  # more are coming: a statement's cost is the batch's
-                    await asyncio.sleep(GATHER_SECONDS)
+                if count >= BUSY:
+                    await self._gather(batch)
             self._quiet.set()
+
+    async def _gather(self, settled: Sequence[Done]) -> None:
+        is_ordered = any(done.due.ordered is not None for done in settled)
+        seconds = ORDERED_GATHER_SECONDS if is_ordered else GATHER_SECONDS
+        self._enough.clear()
+        if len(self._waiting) < ENOUGH:
+            await waiting.wake_up(self._enough, seconds)
 
     async def drain(self) -> None:
         """Wait until everything added is settled, while `run` goes on; 5 s at most."""

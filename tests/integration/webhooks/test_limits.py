@@ -224,3 +224,20 @@ TOLD_ALL = """
     having sum((convert_from(state, 'UTF8')::jsonb ->> 'count')::int) = 3
 """
 WATCHED = "select state from daybook.results where webhook_id = %s"
+
+
+async def test_what_is_begun_ahead_waits_for_a_slot(
+    database_url: str, log: Log, tenant_id: UUID, hook: Hook
+) -> None:
+    receiver, url = hook
+    await subscribe(log, tenant_id, url, max_in_flight=50)
+    await publish(log, tenant_id, 300)
+    async with working(database_url, concurrency=4):
+        await soon(lambda: len(receiver.arrivals) >= 100)
+        receiver.gate.clear()
+        await soon(lambda: receiver.in_flight == 4)
+        receiver.gate.set()
+        await soon(finished(database_url, 300))
+
+    assert receiver.most_in_flight == 4
+    assert set(receiver.ids().values()) == {1}
