@@ -10,9 +10,9 @@ from domain import catalog
 from domain.codec import JSONTranscoder, LogMapper
 from domain.errors import NotFound
 from domain.log.entry import Context
-from domain.model import Aggregate
+from domain.model import AnyAggregate
 
-A = TypeVar("A", bound=Aggregate)
+A = TypeVar("A", bound=AnyAggregate)
 
 
 class Log(Application[str]):
@@ -23,7 +23,7 @@ class Log(Application[str]):
     def __init__(
         self,
         env: Mapping[str, str] | None = None,
-        aggregates: Sequence[type[Aggregate]] = (),
+        aggregates: Sequence[type[AnyAggregate]] = (),
     ) -> None:
         """`aggregates`: those of other contexts, beside Daybook's own."""
         # The library's constructor asks for the mapper.
@@ -45,7 +45,7 @@ class Log(Application[str]):
         """
         return self._load(kind, originator_id, version)
 
-    def record(self, aggregate: Aggregate, context: Context) -> None:
+    def record(self, aggregate: AnyAggregate, context: Context) -> None:
         """Append what the aggregate decided, with the context's riders, or nothing.
 
         Nothing decided appends nothing. Raises DomainError.
@@ -53,7 +53,7 @@ class Log(Application[str]):
         if aggregate.pending_events:
             self.save(aggregate, context=context)
 
-    def record_all(self, aggregates: Sequence[Aggregate], context: Context) -> None:
+    def record_all(self, aggregates: Sequence[AnyAggregate], context: Context) -> None:
         """Append what several aggregates decided, in this order, all or nothing."""
         self.save(*aggregates, context=context)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from eventsourcing.utils import register_topic
 
 from domain.consumers.consumer import Consumer
-from domain.model import Aggregate, AggregateEvent
+from domain.model import AggregateEvent, AnyAggregate
 from domain.tenancy.api_key import ApiKey
 from domain.tenancy.tenant import Tenant
 from domain.webhooks.deaths import Deaths
@@ -18,7 +18,7 @@ from domain.webhooks.event_type import EventType
 from domain.webhooks.replay import Replay
 from domain.webhooks.subscription import Subscription
 
-AGGREGATES: tuple[type[Aggregate], ...] = (
+AGGREGATES: tuple[type[AnyAggregate], ...] = (
     Tenant,
     ApiKey,
     EventType,
@@ -36,12 +36,12 @@ class Meaning(NamedTuple):
     example: dict[str, Any]
 
 
-def events(aggregates: Iterable[type[Aggregate]]) -> dict[str, type[AggregateEvent]]:
+def events(aggregates: Iterable[type[AnyAggregate]]) -> dict[str, type[AggregateEvent]]:
     """The events of these aggregates, by topic."""
     return {topic: event for topic, event, _ in _found(aggregates)}
 
 
-def aggregate_of(aggregates: Iterable[type[Aggregate]]) -> dict[str, str]:
+def aggregate_of(aggregates: Iterable[type[AnyAggregate]]) -> dict[str, str]:
     """The topic of each event -> that of its aggregate, which resolves from now on."""
     found = {}
     for topic, _, aggregate in _found(aggregates):
@@ -51,8 +51,8 @@ def aggregate_of(aggregates: Iterable[type[Aggregate]]) -> dict[str, str]:
 
 
 def _found(
-    aggregates: Iterable[type[Aggregate]],
-) -> Iterator[tuple[str, type[AggregateEvent], type[Aggregate]]]:
+    aggregates: Iterable[type[AnyAggregate]],
+) -> Iterator[tuple[str, type[AggregateEvent], type[AnyAggregate]]]:
     for aggregate in aggregates:
         for member in vars(aggregate).values():
             is_event = isinstance(member, type) and issubclass(member, AggregateEvent)

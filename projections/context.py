@@ -14,7 +14,7 @@ from domain import catalog, grammar
 from domain.catalog import Meaning
 from domain.errors import Fault
 from domain.log.entry import Entry
-from domain.model import Aggregate
+from domain.model import AnyAggregate
 from projections import registry
 from projections.projection import Projection, Rebuildable
 from projections.settings import SettingsError
@@ -33,7 +33,7 @@ class BoundedContext(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    aggregates: tuple[type[Aggregate], ...] = ()
+    aggregates: tuple[type[AnyAggregate], ...] = ()
     meanings: Mapping[str, Meaning] = {}
     streams: tuple[str, ...] = ()
     read_models: tuple[Rebuildable, ...] = ()

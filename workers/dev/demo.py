@@ -13,7 +13,7 @@ from domain.tenancy import api_key
 from workers.dev.files import Keys, project
 
 TENANT = "demo"
-FALLBACK = '{"type":"chantier.created","stream":"chantiers/1","data":{"nom":"Villa"}}'
+FALLBACK = '{"type":"site.opened","stream":"sites/1","data":{"name":"Villa"}}'
 
 
 class Demo:
@@ -88,7 +88,7 @@ class Demo:
 
 
 def examples() -> list[dict[str, Any]]:
-    """The construction site's events, from `examples/demo.ndjson`."""
+    """The events of a demonstration, from `examples/demo.ndjson`."""
     path = project() / "examples" / "demo.ndjson"
     text = path.read_text("utf-8") if path.exists() else FALLBACK
     return [json.loads(line) for line in text.splitlines() if line.strip()]

@@ -51,8 +51,8 @@ class Screen:
         line.append(f"  {_preview(arrival.body)}", "dim")
         self._console.print(line)
 
-    def ready(self, dev: Dev, kept: int) -> None:
-        """Where everything is, and what to do next."""
+    def ready(self, dev: Dev, kept: int, event: dict[str, Any]) -> None:
+        """Where everything is, and what to do next; `event` is one to publish."""
         self._status.stop()
         say = self._console.print
         say()
@@ -64,23 +64,18 @@ class Screen:
         say()
         say("In another terminal:")
         say('  eval "$(python3 start.py env)"', markup=False)
-        say(_curl(dev), markup=False)
-        say("  python3 start.py trigger heures.validated --fail 2", markup=False)
+        say(_curl(dev, event), markup=False)
+        say(f"  python3 start.py trigger {event['type']} --fail 2", markup=False)
         say()
         say("Ctrl-C ends everything; the events stay.", style="dim")
 
 
-def _curl(dev: Dev) -> str:
-    event = {
-        "type": "heures.validated",
-        "stream": "heures/77",
-        "data": {"minutes": 480},
-    }
+def _curl(dev: Dev, event: dict[str, Any]) -> str:
     return (
         f"  curl -s {dev.api_url}/api/v1/events"
         f" -H 'Authorization: Bearer {dev.api_key}'"
         " -H 'Content-Type: application/json'"
-        f" -d '{json.dumps(event)}'"
+        f" -d '{json.dumps(event, ensure_ascii=False)}'"
     )
 
 

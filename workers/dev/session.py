@@ -113,7 +113,7 @@ class Session:
             files.save_dev(self._folder, dev)
             if self._wants_demo:
                 await self._show(demo, is_first=not kept)
-            self._screen.ready(dev, kept)
+            self._screen.ready(dev, kept, examples()[-1])
         finally:
             await demo.close()
 

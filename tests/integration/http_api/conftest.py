@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ import uvicorn
 from api.app import create_app
 from api.settings import ApiSettings
 from domain.tenancy.api_key import SCOPES
+from projections.context import BoundedContext
 from projections.runner import Runner
 from projections.vault import generate_keys
 from projections.webhooks.handoff import Handoff
@@ -105,10 +106,12 @@ def server(server_url: str, template: str) -> Iterator[Server]:
 
 
 @contextmanager
-def running(settings: ApiSettings) -> Iterator[str]:
+def running(
+    settings: ApiSettings, contexts: Sequence[BoundedContext] = ()
+) -> Iterator[str]:
     """An API with these settings, in a thread; its URL."""
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, contexts),
         port=0,
         ws=serve.WEBSOCKETS,
         log_config=None,

@@ -1,0 +1,1 @@
+"""Applications that use Daybook as anybody could: nothing of ours names them."""

@@ -1,0 +1,1 @@
+"""Incidents: what is wrong on a site, until it is put right."""

@@ -1,0 +1,1 @@
+"""Planning: who works where, and when."""

@@ -1,0 +1,1 @@
+"""Sites: where work is done, from their opening to their end."""

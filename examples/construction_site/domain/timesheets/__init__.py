@@ -1,0 +1,1 @@
+"""Timesheets: hours booked, and by another person validated."""

@@ -1,0 +1,1 @@
+"""What the construction site shows: read models, each posted from the log."""

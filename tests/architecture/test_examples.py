@@ -1,0 +1,82 @@
+"""Applications use the open doors of the product, and it knows none of them."""
+
+import re
+import sys
+
+import pytest
+
+from examples.construction_site.domain import catalog
+from tests.support.source import LAYERS, ROOT, Module, modules
+
+OWN = "construction_site"
+SITE = [Module(path) for path in sorted((ROOT / "examples" / OWN).rglob("*.py"))]
+PROGRAMS = [module for module in SITE if module.path.parent.name == "integrations"]
+DOORS = {
+    name
+    for row in re.findall(
+        r"^\| (`[a-z_.`, ]+`) \| ",
+        (ROOT / "docs" / "adding.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
+    for name in re.findall(r"`([a-z_.]+)`", row)
+}
+KNOWN_LAYERS = ("domain", "projections", "workers", "api")
+
+
+def test_an_example_imports_what_the_documentation_names() -> None:
+    assert len(DOORS) > 15
+    wrong = [
+        f"{module}: {name}"
+        for module in SITE
+        if module not in PROGRAMS
+        for name in sorted(module.imports)
+        if not _is_open(name)
+    ]
+    assert wrong == []
+
+
+def _is_open(name: str) -> bool:
+    """Whether it is the example's own, the standard library's, or a door or in one."""
+    is_own = name.startswith(f"examples.{OWN}.")
+    is_door = any(name == door or name.startswith(f"{door}.") for door in DOORS)
+    return is_own or is_door or name.partition(".")[0] in sys.stdlib_module_names
+
+
+def test_programs_beside_it_know_its_http_api_only() -> None:
+    assert len(PROGRAMS) > 2
+    wrong = [
+        f"{module}: {name}"
+        for module in PROGRAMS
+        for name in sorted(module.imports)
+        if name.partition(".")[0] in {*LAYERS, "examples"}
+    ]
+    assert wrong == []
+
+
+def test_the_product_names_no_example() -> None:
+    """Nor has it one of its event types; a pattern in a docstring may be."""
+    words = re.compile("|".join(map(re.escape, (OWN, *catalog.MEANINGS))))
+    texts = {
+        f"{module}:{node.lineno}": str(node.value)
+        for module in modules(*KNOWN_LAYERS)
+        for node in module.strings()
+    } | {
+        str(path.relative_to(ROOT)): path.read_text("utf-8")
+        for layer in KNOWN_LAYERS
+        for path in (ROOT / layer).rglob("*.sql")
+    }
+    assert [place for place, text in texts.items() if words.search(text)] == []
+    wrong = [
+        f"{module}: {name}"
+        for module in modules(*LAYERS)
+        for name in module.imports
+        if name.startswith("examples")
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "name", ["projections.registry", "api.app", "domain.catalogue"]
+)
+def test_a_closed_door_is_seen(name: str) -> None:
+    assert not _is_open(f"{name}.x")

@@ -1,0 +1,1 @@
+"""The construction site: what is decided, given what happened."""
