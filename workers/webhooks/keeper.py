@@ -102,7 +102,7 @@ class Keeper:
             self.owner = ids.new()
             await self._say("hello")
             await self._share()
-        elif time.monotonic() - self._renewed >= self._lease / RENEWALS:
+        elif self._is_renewal_due():
             await self._renew()
             await self._share()
             await self._take_replays()
@@ -120,6 +120,9 @@ class Keeper:
             self._lanes.remove(lane)
         self.owner = ids.new()
         await self._say("hello")
+
+    def _is_renewal_due(self) -> bool:
+        return time.monotonic() - self._renewed >= self._lease / RENEWALS
 
     async def _say(self, query: str) -> bool:
         sent = time.monotonic()
@@ -141,8 +144,10 @@ class Keeper:
         excess = row.own - part
         if excess > 0:
             await self._give_back(excess)
-        elif excess < 0:
-            await self._take(-excess)
+        # A part at a time, as each is one transaction; the lease is renewed in between.
+        while excess < 0 and not self._is_renewal_due():
+            taken = await self._take(-excess)
+            excess = excess + taken if taken else 0
 
     async def _give_back(self, count: int) -> None:
         """Webhooks, each with all its lanes, of which none has anything in flight."""
@@ -170,7 +175,8 @@ class Keeper:
             await self._recover(lanes)
             await self._adopt(lanes)
 
-    async def _take(self, most: int = TAKE_AT_ONCE) -> None:
+    async def _take(self, most: int = TAKE_AT_ONCE) -> int:
+        """Webhooks that nobody owns; how many there were."""
         connection = await self._link.connection()
         params = {"owner": self.owner, "most": min(most, TAKE_AT_ONCE)}
         # Taking and recovering are one transaction: a worker that dies between the two
@@ -183,6 +189,7 @@ class Keeper:
             if lanes:
                 failpoint("lanes.taken")
         await self._adopt(lanes)
+        return sum(lane.key.replay == 0 for lane in lanes)
 
     async def _recover(self, lanes: Sequence[Lane]) -> None:
         keys = key_params(lane.key for lane in lanes)
