@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from workers.webhooks.aiohttp_sender import AiohttpSender
+from workers.webhooks.egress import client_tls
 from workers.webhooks.httpx_sender import HttpxSender
 from workers.webhooks.sender import Sender
 
@@ -51,28 +52,42 @@ class Certified:
 @pytest.fixture(scope="session")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
     """A certificate that signs itself: only who is told to trusts it."""
-    path = tmp_path_factory.mktemp("tls") / "hook.pem"
-    _write_certificate(path, "hook.test")
+    return certify(tmp_path_factory.mktemp("tls"), "hook.test")
+
+
+def certify(
+    folder: Path, name: str, *, days: tuple[int, int] = (-1, 1), is_named: bool = True
+) -> Certified:
+    """A certificate, valid from and until so many days from now; `is_named`: in the place
+    where names are looked for, not in its subject alone."""
+    path = folder / "hook.pem"
+    _write_certificate(path, name, days, is_named)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(path)
-    return Certified(server, ssl.create_default_context(cafile=str(path)))
+    client = client_tls()
+    client.load_verify_locations(path)
+    return Certified(server, client)
 
 
-def _write_certificate(path: Path, name: str) -> None:
+def _write_certificate(
+    path: Path, name: str, days: tuple[int, int], is_named: bool
+) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
-        .sign(key, hashes.SHA256())
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
     )
+    if is_named:
+        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        builder = builder.add_extension(names, critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
     path.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,

@@ -1,4 +1,4 @@
-"""Where no sender can be made to go: names, addresses, proxies, certificates."""
+"""Where no sender can be made to go: names, addresses, ports, proxies."""
 
 import asyncio
 import ssl
@@ -7,8 +7,8 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.conformance.conftest import Certified, MakeSender
-from tests.conformance.raw_receiver import NO_CONTENT, RawReceiver, reply, serving
+from tests.conformance.conftest import MakeSender
+from tests.conformance.raw_receiver import NO_CONTENT, reply, serving
 from workers.webhooks.egress import Blocked, Guard, Unresolved, system_resolver
 from workers.webhooks.httpx_sender import HttpxSender, JudgedConnections
 from workers.webhooks.sender import Answer, Outgoing, Sender
@@ -145,6 +145,24 @@ async def test_the_next_address_is_tried(make_sender: MakeSender) -> None:
     assert answer.error is None
 
 
+async def test_a_host_with_an_ipv6_address_only(make_sender: MakeSender) -> None:
+    async with serving(reply(NO_CONTENT), host="::1") as receiver:
+        sender = make_sender(resolver=Names(["::1"]))
+        for host in ("hook.test", "[::1]"):
+            assert (await send(sender, receiver.url(host=host))).error is None
+    assert receiver.head()["host"] == f"[::1]:{receiver.port}"
+
+
+@pytest.mark.parametrize("port", ["", ":80", ":444", ":8443", ":65535"])
+async def test_no_name_is_asked_for_at_a_port_that_is_closed(
+    make_sender: MakeSender, port: str
+) -> None:
+    names = Names(["93.184.216.34"])
+    sender = make_sender(False, resolver=names, ports=frozenset({8080}))
+    answer = await send(sender, f"https://hook.test{port}/")
+    assert (answer.error, names.asked) == ("blocked", [])
+
+
 async def test_a_proxy_of_the_environment_is_not_used(
     make_sender: MakeSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,55 +175,6 @@ async def test_a_proxy_of_the_environment_is_not_used(
             monkeypatch.setenv(name.lower(), trap.url(""))
         assert (await send(make_sender(), receiver.url())).error is None
     assert (len(receiver.hits), trap.connections) == (1, 0)
-
-
-def https(receiver: RawReceiver, host: str) -> str:
-    return receiver.url(host=host).replace("http:", "https:")
-
-
-async def test_tls_is_checked_against_the_name(
-    make_sender: MakeSender, certified: Certified
-) -> None:
-    names = Names(["127.0.0.1"])
-    asked: list[str | None] = []
-    certified.server.sni_callback = lambda _, name, __: asked.append(name)
-    async with serving(reply(NO_CONTENT), tls=certified.server) as receiver:
-        sender = make_sender(resolver=names, tls=certified.client)
-        right = await send(sender, https(receiver, "hook.test"))
-        wrong = await send(sender, https(receiver, "other.test"))
-        literal = await send(sender, https(receiver, "127.0.0.1"))
-    assert (right.status_code, right.error) == (204, None)
-    assert (wrong.error, literal.error) == ("tls", "tls")
-    assert asked[:2] == ["hook.test", "other.test"]
-    assert "other.test" in wrong.detail
-    assert len(receiver.hits) == 1
-
-
-async def test_a_stranger_authority_is_refused(
-    make_sender: MakeSender, certified: Certified
-) -> None:
-    async with serving(reply(NO_CONTENT), tls=certified.server) as receiver:
-        sender = make_sender(resolver=Names(["127.0.0.1"]))
-        answer = await send(sender, https(receiver, "hook.test"))
-    assert (answer.error, receiver.hits) == ("tls", [])
-    assert answer.detail == "the certificate was refused: self-signed certificate"
-
-
-async def test_no_tls_on_the_other_side(make_sender: MakeSender) -> None:
-    async def chatter(
-        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        writer.write(b"HTTP/1.1 400 this is http\r\n\r\n")
-        writer.close()
-
-    server = await asyncio.start_server(chatter, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    answer = await send(make_sender(), f"https://localhost:{port}/")
-    server.close()
-    assert (answer.error, answer.detail) == (
-        "tls",
-        "no TLS connection could be agreed on",
-    )
 
 
 async def test_the_guard_judges_all_that_was_found() -> None:

@@ -5,6 +5,7 @@ import gzip
 import socket
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.conformance.raw_receiver import (
     OK,
@@ -12,8 +13,10 @@ from tests.conformance.raw_receiver import (
     hang,
     outgoing,
     repeat,
+    reply,
     serving,
 )
+from workers.webhooks.aiohttp_sender import AiohttpSender
 from workers.webhooks.sender import Sender
 
 
@@ -50,6 +53,31 @@ async def test_the_deadline_holds_for_headers_too(sender: Sender) -> None:
     assert (answer.status_code, answer.error) == (None, "timeout")
 
 
+async def test_the_deadline_holds_for_interim_answers_too(sender: Sender) -> None:
+    hint = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    async with serving(repeat(hint, hint, pause=0.01)) as receiver:
+        answer = await sender.send(outgoing(receiver.url(), timeout=0.3))
+    assert (answer.status_code, answer.error) == (None, "timeout")
+
+
+async def test_another_protocol_is_no_success(sender: Sender) -> None:
+    switch = b"HTTP/1.1 101 X\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+    assert (await answer_to(sender, switch)).error is not None
+
+
+@pytest.mark.parametrize("more", [b"HTTP/1.1 500 X\r\n\r\n", OK + b"\r\n", b"x"])
+async def test_what_follows_an_answer_answers_nothing_else(more: bytes) -> None:
+    """httpx believes it; so it is not the sender in use."""
+    first = b"HTTP/1.1 202 X\r\nContent-Length: 2\r\n\r\nok"
+    async with serving(reply(first + more)) as receiver:
+        sender = AiohttpSender(development=True)
+        for _ in range(3):
+            answer = await sender.send(outgoing(receiver.url()))
+            assert answer.status_code in {202, None}
+        await sender.close()
+    assert receiver.connections == 3
+
+
 @pytest.mark.parametrize(
     ("head", "piece"),
     [
@@ -84,6 +112,9 @@ async def test_a_packed_answer_stays_packed(sender: Sender) -> None:
         b"garbage\r\n\r\n",
         b"\x16\x03\x01\x00\x02\x02\x28" * 20,
         b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 000 OK\r\n\r\n",
+        OK + b"Content-Length: -1\r\n\r\n",
+        OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: " * 100_000 + b"\r\n\r\n",
@@ -92,8 +123,9 @@ async def test_a_packed_answer_stays_packed(sender: Sender) -> None:
     ids=lambda raw: repr(raw[:24]),
 )
 async def test_no_http_is_a_reset(sender: Sender, raw: bytes) -> None:
-    answer = await answer_to(sender, raw)
-    assert (answer.status_code, answer.error) == (None, "reset")
+    with capture_logs() as logs:
+        answer = await answer_to(sender, raw)
+    assert (answer.status_code, answer.error, logs) == (None, "reset", [])
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from domain.webhooks.address import HTTPS_PORTS
@@ -43,7 +44,7 @@ _STRAY = re.compile(r"\r(?!\n)|\0")
 _RAISED = Raised(
     unwritable=(ValueError,),
     unconnected=(aiohttp.ClientConnectorError,),
-    broken=(aiohttp.ClientError, OSError),
+    broken=(aiohttp.ClientError, HttpProcessingError, OSError),
 )
 
 
@@ -147,6 +148,8 @@ async def _exchanged(
     head, content = await protocol.read()
     while 100 <= head.code < 200 and head.code != 101:  # interim: RFC 9110, 15.2
         head, content = await protocol.read()
+    if head.code < 100:
+        raise aiohttp.ClientPayloadError("no status")
     exchange.head(head.code, head.raw_headers)
     while not content.at_eof():
         if not exchange.take(await content.readany()):

@@ -7,6 +7,7 @@ redirects, cookies, unpacking or environment to switch off.
 
 import ssl
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import httpcore
 import httpx
@@ -91,8 +92,10 @@ class JudgedConnections(httpcore.AsyncNetworkBackend):
         problem = httpcore.ConnectError()
         for ip in await self._guard.addresses(host, port):
             try:
-                return await self._inner.connect_tcp(
-                    ip, port, timeout, local_address, socket_options
+                return _Stream(
+                    await self._inner.connect_tcp(
+                        ip, port, timeout, local_address, socket_options
+                    )
                 )
             except httpcore.ConnectError as refused:
                 problem = refused
@@ -108,6 +111,38 @@ class JudgedConnections(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection that is closed when its handshake is cut off, too: httpcore does so
+    after errors only, and our deadline cancels."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+        self._inner = inner
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._inner.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._inner.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await self._inner.aclose()
+            raise
 
 
 def _transport(

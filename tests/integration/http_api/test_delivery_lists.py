@@ -1,4 +1,4 @@
-"""Lists of deliveries, against a fold of all: each filter, and each two together."""
+"""Lists of deliveries, against a fold of all: each filter, and two together."""
 
 import itertools
 import random
@@ -224,11 +224,12 @@ def test_each_filter(mixture: Mixture) -> None:
             assert found == mixture.expected({name: value}), (name, value)
 
 
-def test_each_two_filters(mixture: Mixture) -> None:
-    for one, other in itertools.combinations(mixture.choices(), 2):
-        filters = dict((one, other))
-        if len(filters) == 2:
-            assert listed(mixture, 100, **filters) == mixture.expected(filters), filters
+def test_two_filters(mixture: Mixture) -> None:
+    """Some of all pairs, the same each time."""
+    pairs = [dict(two) for two in itertools.combinations(mixture.choices(), 2)]
+    of_two_kinds = [pair for pair in pairs if len(pair) == 2]
+    for filters in random.Random(5).sample(of_two_kinds, 100):
+        assert listed(mixture, 100, **filters) == mixture.expected(filters), filters
 
 
 def test_rare_types_are_looked_for_page_by_page(
