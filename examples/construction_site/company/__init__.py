@@ -1,0 +1,1 @@
+"""A believable company: three sites, forty workers, eight weeks; the same each time."""
