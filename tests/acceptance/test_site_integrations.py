@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,13 +18,19 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import postgres
+from examples.construction_site.context import CONTEXT
+from migrations import runner
+from projections.context import Contexts
 from tests.support.network import free_port
 from tests.support.processes import Product, expect, product
 from tests.support.source import ROOT
 from tests.support.waiting import eventually
 
 PROGRAMS = ROOT / "examples" / "construction_site" / "integrations"
+MOUNTED = {
+    "DAYBOOK_CONTEXTS": "examples.construction_site.context:CONTEXT",
+    "PYTHONPATH": str(ROOT),
+}
 UNLIMITED = {"DAYBOOK_LIMIT_DEFAULT": "1000000", "DAYBOOK_LIMIT_AUTH": "1000000"}
 
 
@@ -73,6 +80,7 @@ class Site:
     """The product with a tenant, and everything that runs beside it."""
 
     client: httpx.Client
+    app: httpx.Client  # the same tenant at an API with the construction site mounted
     chat: Chat
     programs: dict[str, Program]
 
@@ -110,7 +118,7 @@ class Site:
         return found if found["state"] == "completed" else None
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def chat() -> Iterator[Chat]:
     made = Chat("", [], [])
 
@@ -134,28 +142,28 @@ def chat() -> Iterator[Chat]:
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def site(
-    server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory, chat: Chat
-) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
+@pytest.fixture
+def site(database_url: str, tmp_path: Path, chat: Chat) -> Iterator[Site]:
+    (tmp_path / "app").mkdir()
     with (
-        postgres.database(server_url, template) as url,
-        product(url, folder, UNLIMITED) as made,
+        product(database_url, tmp_path, UNLIMITED) as made,
+        product(database_url, tmp_path / "app", UNLIMITED | MOUNTED) as mounted,
     ):
-        made.work()
+        runner.migrate(database_url, Contexts((CONTEXT,)).folders)
+        mounted.work()
         made.serve()
+        mounted.serve()
         _, key = made.tenant()
         programs = {
-            name: a_program(name, folder, made, key, chat)
+            name: a_program(name, tmp_path, made, key, chat)
             for name in ("payroll", "chat_alert", "automation")
         }
         try:
-            with made.client(key) as client:
+            with made.client(key) as client, mounted.client(key) as app:
                 eventually(
                     lambda: len(client.get("/api/v1/webhooks").json()["data"]) == 3, 30
                 )
-                yield Site(client, chat, programs)
+                yield Site(client, app, chat, programs)
         finally:
             for program in programs.values():
                 program.kill()
@@ -178,6 +186,57 @@ def a_program(name: str, folder: Path, made: Product, key: str, chat: Chat) -> P
     return program
 
 
+@pytest.mark.timeout(180)
+def test_the_programs_beside_the_site(
+    site: Site, record_property: Callable[[str, object], None]
+) -> None:
+    """One test, as all of it is started once; each step knows what those before it left."""
+    a_day_reaches_payroll_chat_and_automation(site, record_property)
+    payroll_killed_for_1000_validations_is_equal_to_the_log(site)
+    hours_that_cannot_be_entered_are_shown_and_hold_nothing(site)
+    only_serious_incidents_are_posted_and_a_lost_one_again(site)
+    a_site_has_a_folder_until_it_is_archived(site)
+
+
+# ---- all of it ---------------------------------------------------------------------------
+
+
+def a_day_reaches_payroll_chat_and_automation(
+    site: Site, record_property: Callable[[str, object], None]
+) -> None:
+    """The construction site's commands, and what the programs make of them."""
+    place = {"nom": "Villa", "adresse": "12 chemin des Vignes"}
+    chantier_id = made(site, "/chantiers", place)["chantier_id"]
+    days = {"debut": "2026-11-16", "fin": "2026-11-20"}
+    planned = {"ouvrier_id": "karim-b", "chantier_id": chantier_id}
+    made(site, "/planning/affectations", planned | days)
+    hours = planned | {"date": "2026-11-16", "minutes": 480, "par": "karim-b"}
+    booked = made(site, "/pointages", hours)["heures_id"]
+    validate = {"par": "chef-a"}
+    made(site, f"/pointages/{booked}/validate", validate, 200)
+    validated_at = time.monotonic()
+    line = f"select minutes, valide_par from hours where heures_id = '{booked}'"
+    paid = eventually(lambda: site.programs["payroll"].rows(line), 5)
+    record_property("payroll_seconds", time.monotonic() - validated_at)
+    assert paid == [(480, "chef-a")]
+    told = {"chantier_id": chantier_id, "description": "Wide", "par": "karim-b"}
+    for title, priority in (("Lamp", "basse"), ("Crack", "critique")):
+        made(site, "/signalements", told | {"titre": title, "priorite": priority})
+    eventually(lambda: len(site.chat.posted) == 1)
+    assert "Crack" in site.chat.posted.pop()["text"]
+    sheet = site.programs["automation"].data / "sites" / chantier_id / "sheet.md"
+    assert text_of(sheet).startswith("# Villa\n")
+
+
+def made(
+    site: Site, path: str, body: dict[str, Any], status: int = 201
+) -> dict[str, Any]:
+    """What a command of the construction site answers."""
+    answer = site.app.post(f"/api/v1{path}", json=body)
+    found: dict[str, Any] = expect(answer, status)
+    return found
+
+
 # ---- payroll -----------------------------------------------------------------------------
 
 
@@ -194,16 +253,17 @@ def validated(number: int) -> dict[str, Any]:
     return {"type": "heures.validated", "stream": f"heures/h_{number}", "data": data}
 
 
-def test_payroll_killed_for_1000_validations_is_equal_to_the_log(site: Site) -> None:
+def payroll_killed_for_1000_validations_is_equal_to_the_log(site: Site) -> None:
+    """And killed once more while it catches up, and given all of them again."""
     payroll = site.programs["payroll"]
     # given: a payroll that is told by webhook, and told again
-    site.publish([validated(number) for number in range(20)])
+    site.publish([validated(number) for number in range(19)])
     by = "select brought_by, count(*) from hours group by 1"
-    eventually(lambda: payroll.rows(by) == [("webhook", 20)])
+    eventually(lambda: payroll.rows(by) == [("webhook", 20)])  # with that of the day
     assert site.replay("payroll") == 20
     # when: it is away for 1,000 validations
     payroll.kill()
-    site.publish([validated(number) for number in range(20, 1020)])
+    site.publish([validated(number) for number in range(19, 1019)])
     payroll.start()
     eventually(lambda: count(payroll) > 20, 20)
     payroll.kill()  # and once more, while it catches up
@@ -245,7 +305,8 @@ def is_up_to_date(site: Site) -> bool:
     return bool(consumer["lag_events"] == 0)
 
 
-def test_hours_that_cannot_be_entered_are_shown_and_hold_nothing(site: Site) -> None:
+def hours_that_cannot_be_entered_are_shown_and_hold_nothing(site: Site) -> None:
+    """They stand among the refused ones, with the reason."""
     payroll = site.programs["payroll"]
     wrong = validated(5000)
     wrong["data"]["minutes"] = 0
@@ -274,7 +335,8 @@ def incident(number: int, priority: str) -> dict[str, Any]:
     return {"type": "signalement.created", "stream": stream, "data": data}
 
 
-def test_only_serious_incidents_are_posted_and_a_lost_one_again(site: Site) -> None:
+def only_serious_incidents_are_posted_and_a_lost_one_again(site: Site) -> None:
+    """By the webhook's filter, in a replay too; and no test of the webhook is."""
     site.chat.answers.append(503)  # the chat is away for the first
     priorities = ["haute", "basse", "moyenne", "critique"]
     first, *_ = site.publish([incident(1, priorities[0])])
@@ -285,7 +347,7 @@ def test_only_serious_incidents_are_posted_and_a_lost_one_again(site: Site) -> N
     eventually(lambda: len(site.chat.posted) == 1)
     site.publish([incident(n, p) for n, p in enumerate(priorities[1:], 2)])
     eventually(lambda: len(site.chat.posted) == 2)
-    assert site.replay("chat alert") == 2  # the filter holds there too
+    assert site.replay("chat alert") == 3  # with that of the day: the filter holds too
     tested = {"type": "signalement.created", "data": incident(9, "haute")["data"]}
     answer = site.client.post(f"{site.webhook('chat alert')}/test", json=tested)
     assert expect(answer, 200)["status_code"] == 204  # checked, and not posted
@@ -318,7 +380,8 @@ LIFE = [
 ]
 
 
-def test_a_site_has_a_folder_until_it_is_archived(site: Site) -> None:
+def a_site_has_a_folder_until_it_is_archived(site: Site) -> None:
+    """Which a replay does not bring back; what people wrote in it stays."""
     data = site.programs["automation"].data
     place, archived = data / "sites" / "ch_9", data / "archive" / "ch_9"
     site.publish(LIFE)
@@ -328,7 +391,7 @@ def test_a_site_has_a_folder_until_it_is_archived(site: Site) -> None:
     (place / "checklist.md").write_text(ticked, "utf-8")
     site.publish([of_site("deleted"), of_site("created", chantier_id="../../oops")])
     eventually((archived / "sheet.md").exists)
-    assert site.replay("automation") == 5
+    assert site.replay("automation") == 6  # with that of the day
     assert not place.exists() and not (data.parent / "oops").exists()
     assert text_of(archived / "sheet.md") == sheet
     assert text_of(archived / "checklist.md") == ticked

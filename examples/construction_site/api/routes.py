@@ -3,12 +3,13 @@
 from examples.construction_site.api import (
     documents,
     incidents,
+    notices,
     planning,
     sites,
     timesheets,
 )
 
-_MODULES = (sites, planning, timesheets, incidents, documents)
+_MODULES = (sites, planning, timesheets, incidents, documents, notices)
 
 HANDLERS = tuple(handler for module in _MODULES for handler in module.HANDLERS)
 EXAMPLES = {

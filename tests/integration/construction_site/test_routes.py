@@ -123,6 +123,21 @@ def test_read_models_show_what_a_write_did(client: httpx.Client) -> None:
     }
 
 
+def test_handlers_put_up_a_notice_of_each_event(client: httpx.Client) -> None:
+    site = a_site(client)
+    call(client, "POST", f"/chantiers/{site}/statut", {"statut": "en_cours"})
+    told = {"titre": "Crack", "description": "Wide", "priorite": "haute"}
+    body = {"chantier_id": site, **told, "par": "karim-b"}
+    answer = client.post("/api/v1/signalements", json=body)
+    behind = f"?at_least={answer.headers['daybook-position']}"
+    notices = call(client, "GET", f"/chantiers/{site}/avis{behind}")["data"]
+    assert [notice["text"] for notice in notices] == [
+        "karim-b reports (haute): Crack",
+        "From ouvert to en_cours",
+        "Villa is opened: 12 chemin des Vignes",
+    ]
+
+
 def test_the_boards_pages_go_both_ways(client: httpx.Client) -> None:
     last = client.post("/api/v1/chantiers", json={"nom": "a", "adresse": "b"}).headers[
         "Daybook-Position"
