@@ -12,6 +12,7 @@ belongs into `asyncio.to_thread`.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -28,8 +29,10 @@ from projections.projection import Batch, Policy
 from projections.sql import Queries
 
 QUERIES = Queries("projections.log", "handlers.sql")
-# Each is a call, and all are undone together when one fails.
-BATCH = 200
+# Each is a call, and all are undone together when one fails. Where calls take long a batch
+# has fewer, so that it takes about so long: it holds its checkpoint, and to stop a worker
+# in the middle means to make all of its calls again.
+BATCH, BATCH_SECONDS = 200, 1.0
 # Less than `idle_in_transaction` of projections.postgres: a connection that was cut would
 # count as a database that is away, and the event be tried for ever.
 LONGEST_SECONDS = 4.0
@@ -93,17 +96,23 @@ class Handler:
         self.policy: Policy = policy
         self._handle = handle
         self._ranges = ranges.of_types(event_types)
+        self._size = BATCH
 
     def batch_size(self) -> int:
         """How many events the next batch may have."""
-        return BATCH
+        return self._size
 
     async def apply(self, connection: Connection, batch: Batch) -> None:
         """Call it for the batch's events; what it raises undoes the batch."""
+        begun = time.monotonic()
         params = batch.params() | self._ranges._asdict()
         query = QUERIES["events"]
         for event in await rows.many(connection, Event, query, params, binary=True):
+            # Calls that leave the connection alone add up to more than it may idle.
+            await connection.execute(QUERIES["at_work"])
             await self._call(connection, event)
+        seconds = max(time.monotonic() - begun, 0.001)
+        self._size = max(1, min(BATCH, int(batch.size * BATCH_SECONDS / seconds)))
 
     def applied(self, batch: Batch) -> None:
         """Nobody waits for it in this process."""

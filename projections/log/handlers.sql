@@ -9,3 +9,7 @@ where log_position > %(after)s and log_position <= %(through)s
         select from unnest(%(lows)s::text[], %(highs)s::text[]) as r (low, high)
         where type ~>=~ r.low and type ~<~ r.high)
 order by log_position
+
+-- name: at_work
+-- Tells the server that whoever has this transaction is there.
+select

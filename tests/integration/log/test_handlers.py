@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from domain import ids
+from projections import postgres
 from projections.log import handlers
 from projections.log.appender import Appender
 from projections.log.handlers import Event, Handler
@@ -144,6 +145,31 @@ async def test_a_call_that_hangs_or_would_end_the_worker_is_a_failed_one(
         runner = Runner(database_url, Handler("cranes", ["crane.*"], handle))
         with pytest.raises((TimeoutError, RuntimeError), match=told):
             await runner.step()
+
+
+async def test_calls_that_leave_the_connection_alone_are_not_cut_off_together(
+    database_url: str,
+    admin: Admin,
+    appender: Appender,
+    tenant_id: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(
+        postgres._SETTINGS, "idle_in_transaction_session_timeout", "200ms"
+    )
+    monkeypatch.setattr(handlers, "BATCH_SECONDS", 0.1)
+    found: list[int] = []
+
+    async def wait(connection: Connection, event: Event) -> None:
+        await asyncio.sleep(0.05)
+        found.append(event.position)
+
+    await publish(appender, tenant_id, *["s/1 crane.inspected true"] * 8)
+    handler = Handler("cranes", ["crane.*"], wait)
+    assert await Runner(database_url, handler).step()
+    assert found == [1, 2, 3, 4, 5, 6, 7, 8]
+    # Eight took 0.4 s: the next batch has as many as fit into its time.
+    assert 1 <= handler.batch_size() <= 2
 
 
 def test_a_pattern_that_is_none_is_refused_when_it_is_made() -> None:
