@@ -6,6 +6,7 @@ on to whoever reads, runs or serves them. How to make one: docs/adding.md.
 
 import importlib
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
@@ -53,7 +54,7 @@ class BoundedContext(Struct, frozen=True, kw_only=True):
 
 
 class Contexts:
-    """Those of one process, together."""
+    """Those of one process, together. Raises SettingsError when they do not fit."""
 
     def __init__(self, contexts: Sequence[BoundedContext] = ()) -> None:
         self.each = tuple(contexts)
@@ -73,6 +74,15 @@ class Contexts:
             each.name: each.migrations for each in contexts if each.migrations
         }
         self._streams = tuple(_chain(each.streams for each in contexts))
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Of two with one name, one would never be migrated, or never run."""
+        projections = (registry.HANDOFF, *(each.name for each in self.every))
+        contexts = (each.name for each in self.each)
+        for what, names in (("contexts", contexts), ("projections", projections)):
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                raise SettingsError(f"two {what} have one name: {', '.join(twice)}")
 
     def check(self, entries: Sequence[Entry], at: str) -> list[Fault]:
         """What published entries take that commands alone may write.

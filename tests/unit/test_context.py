@@ -97,6 +97,26 @@ def test_without_contexts_nothing_is() -> None:
     assert Contexts().check([an_entry(ids.new(), type="order.placed")], "#") == []
 
 
+class _Named:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"name": "shop"}, "two contexts .* shop"),
+        ({"projections": (_Named("mine"), _Named("mine"))}, "two projections .* mine"),
+        ({"projections": (_Named("deliveries"),)}, "deliveries"),
+        ({"read_models": (_Named("streams"),)}, "streams"),
+    ],
+)
+def test_of_a_name_there_is_one(changed: dict[str, Any], fault: str) -> None:
+    other = BoundedContext(**{"name": "other"} | changed)
+    with pytest.raises(SettingsError, match=fault):
+        Contexts((SHOP, other))
+
+
 def test_they_are_found_by_name() -> None:
     assert context.load(f" {__name__}:SHOP, ") == (SHOP,)
     assert context.load(None) == context.load("") == ()
