@@ -6,6 +6,12 @@ from msgspec import Meta, Struct
 
 from projections.settings import DatabaseSettings
 
+# http://host:port, perhaps with user:password@ before the host.
+EGRESS_PROXY = (
+    r"^http://(?:(?P<user>[^/@:\s]+):(?P<password>[^/@\s]*)@)?"
+    r"(?P<host>\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})/?$"
+)
+
 
 class LogSettings(Struct, frozen=True, kw_only=True):
     """Where the logs of a process go."""
@@ -57,6 +63,14 @@ class WorkerSettings(DatabaseSettings, frozen=True, kw_only=True):
         float,
         Meta(ge=0, description="seconds to wait, when stopped, for requests in flight"),
     ] = 10.0
+    egress_proxy: Annotated[
+        str | None,
+        Meta(
+            pattern=EGRESS_PROXY,
+            description="a proxy that deliveries go through: http://host:port, perhaps "
+            "with user:password@ before the host",
+        ),
+    ] = None
     metrics_host: Annotated[
         str, Meta(description="the address on which /metrics is shown, to anybody")
     ] = "127.0.0.1"

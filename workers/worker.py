@@ -21,7 +21,7 @@ from projections.webhooks.handoff import Handoff
 from projections.webhooks.lanes import QUERIES
 from workers import sweeping
 from workers.settings import WorkerSettings
-from workers.webhooks import forgetting
+from workers.webhooks import egress_proxy, forgetting
 from workers.webhooks.aiohttp_sender import AiohttpSender
 from workers.webhooks.confined_sender import ConfinedSender, MakeSender
 from workers.webhooks.courier import Courier
@@ -181,9 +181,13 @@ class Worker:
 
 def _sending(settings: WorkerSettings) -> MakeSender:
     """Makes a sender for the webhooks of some networks."""
-    connections = settings.concurrency + SPARE_CONNECTIONS
     return functools.partial(
-        AiohttpSender, settings.development, connections=connections
+        AiohttpSender,
+        settings.development,
+        connections=settings.concurrency + SPARE_CONNECTIONS,
+        proxy=egress_proxy.parse(settings.egress_proxy)
+        if settings.egress_proxy
+        else None,
     )
 
 

@@ -14,7 +14,7 @@ import re
 import socket
 import ssl
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -23,7 +23,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from domain.webhooks.address import HTTPS_PORTS
+from workers.webhooks import egress_proxy
 from workers.webhooks.egress import Guard, Resolver, client_tls, system_resolver
+from workers.webhooks.egress_proxy import EgressProxy
 from workers.webhooks.exchange import Exchange, Raised, conduct
 from workers.webhooks.sender import (
     CONNECTIONS,
@@ -60,11 +62,13 @@ class AiohttpSender:
         ports: frozenset[int] = HTTPS_PORTS,
         tls: ssl.SSLContext | None = None,
         connections: int = CONNECTIONS,
+        proxy: EgressProxy | None = None,
     ) -> None:
         self._guard = Guard(
             development=development, networks=networks, resolver=resolver, ports=ports
         )
-        self._connector = _connector(self._guard, tls or client_tls(), connections)
+        tls = tls or client_tls()
+        self._connector = _connector(self._guard, proxy, tls, connections)
         self._places: dict[str, _Place] = {}
 
     async def send(self, request: Outgoing) -> Answer:
@@ -158,14 +162,16 @@ async def _exchanged(
 
 
 def _connector(
-    guard: Guard, tls: ssl.SSLContext, connections: int
+    guard: Guard, proxy: EgressProxy | None, tls: ssl.SSLContext, connections: int
 ) -> aiohttp.TCPConnector:
     def judged_socket(info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
         guard.admit(str(address[0]))
         return socket.socket(family, kind, protocol)
 
-    return aiohttp.TCPConnector(
+    return _Connector(
+        guard,
+        proxy,
         ssl=tls,
         resolver=_JudgedNames(guard),
         socket_factory=judged_socket,
@@ -173,6 +179,44 @@ def _connector(
         limit=connections,
         keepalive_timeout=KEEPALIVE_SECONDS,
     )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """aiohttp's connections, through the egress proxy where there is one.
+
+    What is overridden is aiohttp's own, and private: tests/conformance fails if it moves.
+    """
+
+    def __init__(self, guard: Guard, proxy: EgressProxy | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._guard = guard
+        self._proxy = proxy
+
+    async def _wrap_create_connection(self, *args: Any, **options: Any) -> Any:
+        if self._proxy is None:
+            return await super()._wrap_create_connection(*args, **options)
+        infos, request = options.pop("addr_infos"), options.pop("req")
+        for ours in ("timeout", "client_error"):  # the deadline is one, and ours
+            options.pop(ours, None)
+        try:
+            reached = await self._through(self._proxy, infos)
+            return await self._loop.create_connection(*args, **options, sock=reached)
+        except OSError as problem:
+            key = request.connection_key
+            raise aiohttp.ClientConnectorError(key, problem) from problem
+
+    async def _through(
+        self, proxy: EgressProxy, infos: Sequence[aiohttp.AddrInfoType]
+    ) -> socket.socket:
+        """To the first of the addresses that it reaches."""
+        problem = OSError("no address")
+        for *_, (ip, port, *_) in infos:
+            self._guard.admit(str(ip))
+            try:
+                return await egress_proxy.connect(proxy, str(ip), int(port))
+            except OSError as refused:
+                problem = refused
+        raise problem
 
 
 class _JudgedNames(AbstractResolver):

@@ -13,7 +13,15 @@ import httpcore
 import httpx
 
 from domain.webhooks.address import HTTPS_PORTS
-from workers.webhooks.egress import Guard, Resolver, client_tls, system_resolver
+from workers.webhooks import egress_proxy
+from workers.webhooks.egress import (
+    Blocked,
+    Guard,
+    Resolver,
+    client_tls,
+    system_resolver,
+)
+from workers.webhooks.egress_proxy import EgressProxy
 from workers.webhooks.exchange import Exchange, Raised, conduct
 from workers.webhooks.sender import (
     CONNECTIONS,
@@ -42,11 +50,14 @@ class HttpxSender:
         ports: frozenset[int] = HTTPS_PORTS,
         tls: ssl.SSLContext | None = None,
         connections: int = CONNECTIONS,
+        proxy: EgressProxy | None = None,
     ) -> None:
         self._guard = Guard(
             development=development, networks=networks, resolver=resolver, ports=ports
         )
-        self._transport = _transport(self._guard, tls or client_tls(), connections)
+        self._transport = _transport(
+            JudgedConnections(self._guard, proxy), tls or client_tls(), connections
+        )
 
     async def send(self, request: Outgoing) -> Answer:
         """Send it once; whatever happens is an Answer, never an exception."""
@@ -77,8 +88,9 @@ class HttpxSender:
 class JudgedConnections(httpcore.AsyncNetworkBackend):
     """httpcore's way to ask the guard: connects to a judged address, never a name."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, proxy: EgressProxy | None) -> None:
         self._guard = guard
+        self._proxy = proxy
         self._inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -92,14 +104,33 @@ class JudgedConnections(httpcore.AsyncNetworkBackend):
         problem = httpcore.ConnectError()
         for ip in await self._guard.addresses(host, port):
             try:
-                return _Stream(
-                    await self._inner.connect_tcp(
-                        ip, port, timeout, local_address, socket_options
-                    )
-                )
+                return await self._connect(ip, port, timeout)
             except httpcore.ConnectError as refused:
                 problem = refused
         raise problem
+
+    async def _connect(self, ip: str, port: int, timeout: float | None) -> "_Stream":
+        if self._proxy is None:
+            return _Stream(await self._inner.connect_tcp(ip, port, timeout))
+        host = self._proxy.host
+        stream = _Stream(await self._inner.connect_tcp(host, self._proxy.port, timeout))
+        try:
+            await egress_proxy.ask(
+                self._proxy,
+                (ip, port),
+                read=lambda: stream.read(egress_proxy.HEAD_CAP),
+                write=stream.write,
+            )
+        except Blocked:
+            await stream.aclose()
+            raise
+        except OSError as refused:
+            await stream.aclose()
+            raise httpcore.ConnectError from refused
+        except BaseException:
+            await stream.aclose()
+            raise
+        return stream
 
     async def connect_unix_socket(
         self,
@@ -146,7 +177,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
 
 def _transport(
-    guard: Guard, tls: ssl.SSLContext, connections: int
+    backend: JudgedConnections, tls: ssl.SSLContext, connections: int
 ) -> httpx.AsyncHTTPTransport:
     transport = httpx.AsyncHTTPTransport(
         verify=tls,
@@ -158,7 +189,7 @@ def _transport(
         ),
     )
     # httpx 0.28 has no public place for a backend; a test asserts that this one is it.
-    transport._pool._network_backend = JudgedConnections(guard)  # noqa: SLF001
+    transport._pool._network_backend = backend  # noqa: SLF001
     return transport
 
 

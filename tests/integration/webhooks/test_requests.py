@@ -27,6 +27,7 @@ from tests.support.delivering import (
     subscribe,
     working,
 )
+from tests.support.proxying import proxying
 from tests.support.waiting import soon
 
 RESULTS = "select state, attempts, error from daybook.results order by position"
@@ -212,3 +213,16 @@ async def test_what_a_type_keeps_secret_is_left_out_from_then_on(
 
     sizes = {a["daybook-position"]: a["content-length"] for a in receiver.arrivals}
     assert sizes == {"2": str(len('{"passed":true}')), "4": str(len("{}"))}
+
+
+async def test_what_goes_through_an_egress_proxy(
+    database_url: str, log: Log, tenant_id: UUID, hook: tuple[ToldReceiver, str]
+) -> None:
+    receiver, url = hook
+    await subscribe(log, tenant_id, url)
+    async with proxying() as proxy:
+        setting = f"http://127.0.0.1:{proxy.port}"
+        async with working(database_url, egress_proxy=setting):
+            await publish(log, tenant_id)
+            await soon(lambda: receiver.arrivals)
+    assert proxy.places == [url.removeprefix("http://").removesuffix("/hook")]
