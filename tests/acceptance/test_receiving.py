@@ -20,13 +20,22 @@ from domain.webhooks import signing
 from projections.log.recorder import environment
 from tests.support import node
 from tests.support.builders import SECRET
-from tests.support.delivering import finished, publish, rows, subscribe, working
+from tests.support.delivering import (
+    NEW_SECRET,
+    finished,
+    publish,
+    rotate,
+    rows,
+    subscribe,
+    working,
+)
 from tests.support.documents import Block, blocks
 from tests.support.network import free_port
 from tests.support.source import ROOT
 from tests.support.waiting import eventually, soon
 
 PAGE = ROOT / "docs" / "receiving.md"
+PACKAGES = ROOT / "tests" / "support" / "receivers"
 FLASK, PLAIN, ED25519 = (one for one in blocks("python") if one.path == PAGE)
 [EXPRESS] = (one for one in blocks("js") if one.path == PAGE)
 [SHELL] = (one for one in blocks("sh") if one.path == PAGE)
@@ -41,10 +50,10 @@ async def log(database_url: str) -> AsyncIterator[Log]:
 
 
 @contextmanager
-def running(command: list[str], folder: Path) -> Iterator[str]:
+def running(command: list[str], folder: Path, secret: str = WHSEC) -> Iterator[str]:
     """The program, listening; its address."""
     port = str(free_port())
-    environ = os.environ | {"WEBHOOK_SECRET": WHSEC, "PORT": port}
+    environ = os.environ | {"WEBHOOK_SECRET": secret, "PORT": port}
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -101,15 +110,33 @@ async def test_python(
         await believes_us(url, database_url, log, tenant_id)
 
 
+async def believes_both(
+    url: str, newer: str, database_url: str, log: Log, tenant_id: UUID
+) -> None:
+    """While a secret and the one before overlap, who has either takes what is sent."""
+    before = await rows(database_url, "select from daybook.results")
+    for each in (url, newer):
+        webhook_id = await subscribe(log, tenant_id, each, event_types=["crane.moved"])
+        await asyncio.to_thread(rotate, log, tenant_id, webhook_id)
+    async with working(database_url):
+        await publish(log, tenant_id, type="crane.moved")
+        await soon(finished(database_url, len(before) + 3))
+    states = await rows(database_url, "select state from daybook.results")
+    assert {row.state for row in states} == {"succeeded"}
+
+
 async def test_node(
     tmp_path: Path, database_url: str, log: Log, tenant_id: UUID
 ) -> None:
-    packages = ["express@5", "standardwebhooks@1"]
-    install = [*node.NPM, "install", "--no-fund", "--no-audit", *packages]
-    await asyncio.to_thread(node.run, *install, cwd=tmp_path)
+    packages = await asyncio.to_thread(node.modules, PACKAGES)
+    (tmp_path / "node_modules").symlink_to(packages)
     (tmp_path / "receiver.mjs").write_text(EXPRESS.text)
-    with running([node.NODE, "receiver.mjs"], tmp_path) as url:
+    program = [node.NODE, "receiver.mjs"]
+    newer = signing.format_secret(NEW_SECRET)
+    with running(program, tmp_path) as url, running(program, tmp_path, newer) as other:
         await believes_us(url, database_url, log, tenant_id)
+        hooks = (f"{url}/hook", f"{other}/hook")
+        await believes_both(*hooks, database_url, log, tenant_id)
 
 
 def test_ed25519() -> None:

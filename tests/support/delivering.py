@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +12,20 @@ import psycopg
 from aiohttp import web
 from psycopg.rows import namedtuple_row
 
+from domain import clock
 from domain.application import Log
+from domain.log.entry import Context
+from domain.webhooks import commands
 from projections.log.request_queue import Request
+from projections.webhooks import sealing
+from projections.webhooks.sealing import Place
 from tests.support import builders
-from tests.support.builders import SECRET_KEYS
+from tests.support.builders import SECRET_KEYS, VAULT
 from workers.serve import listen
 from workers.settings import WorkerSettings
 from workers.worker import Worker
+
+NEW_SECRET = b"n" * 40
 
 
 class ToldReceiver:
@@ -119,6 +127,19 @@ async def subscribe(log: Log, tenant_id: UUID, url: str, **settings: Any) -> UUI
     return await asyncio.to_thread(
         lambda: builders.a_webhook(log, tenant_id, url=url, **settings)
     )
+
+
+def rotate(log: Log, tenant_id: UUID, webhook_id: UUID) -> None:
+    """Its secret becomes NEW_SECRET; the one before signs for another hour."""
+    now = clock.now()
+    webhook = commands.load(log, tenant_id, webhook_id)
+    place = Place(tenant_id, webhook_id, webhook.version + 1)
+    riders = [
+        sealing.expiry_rider(place, now, now + timedelta(hours=1)),
+        sealing.signing_rider(VAULT, place, NEW_SECRET),
+    ]
+    webhook.rotate_secret(clock.rfc3339(now + timedelta(hours=1)))
+    log.record(webhook, Context("test", riders=riders))
 
 
 def finished(url: str, count: int) -> Callable[[], Any]:

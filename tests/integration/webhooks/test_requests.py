@@ -1,14 +1,13 @@
 """What a receiver gets, from the log through the worker: formats, secrets, headers."""
 
 import asyncio
-from datetime import timedelta
 from uuid import UUID
 
 import msgspec
 import standardwebhooks
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 
-from domain import clock, ids
+from domain import ids
 from domain.application import Log
 from domain.log.entry import Context
 from domain.webhooks import commands
@@ -21,8 +20,10 @@ from projections.webhooks.sealing import Place
 from tests.support import builders
 from tests.support.builders import SECRET, VAULT
 from tests.support.delivering import (
+    NEW_SECRET,
     ToldReceiver,
     publish,
+    rotate,
     rows,
     subscribe,
     working,
@@ -32,20 +33,6 @@ from tests.support.waiting import soon
 
 RESULTS = "select state, attempts, error from daybook.results order by position"
 FORMATS: list[Format] = ["standard", "raw", "cloudevents", "cloudevents_binary"]
-NEW = b"n" * 40
-
-
-def rotate(log: Log, tenant_id: UUID, webhook_id: UUID) -> None:
-    """To NEW; SECRET signs for another hour."""
-    now = clock.now()
-    webhook = commands.load(log, tenant_id, webhook_id)
-    place = Place(tenant_id, webhook_id, webhook.version + 1)
-    riders = [
-        sealing.expiry_rider(place, now, now + timedelta(hours=1)),
-        sealing.signing_rider(VAULT, place, NEW),
-    ]
-    webhook.rotate_secret(clock.rfc3339(now + timedelta(hours=1)))
-    log.record(webhook, Context("test", riders=riders))
 
 
 async def test_each_format_as_its_readers_know_it(
@@ -116,7 +103,7 @@ async def test_the_format_is_that_of_the_handoff_all_else_that_of_the_attempt(
     assert second["x-env"] == third["x-env"] == "prod"
     assert len(first["webhook-signature"].split(" ")) == 1
     for arrival, body in ((second, receiver.bodies[1]), (third, receiver.bodies[2])):
-        for secret in (SECRET, NEW):
+        for secret in (SECRET, NEW_SECRET):
             standardwebhooks.Webhook(secret).verify(body, arrival)
     assert receiver.bodies[2] == b'{"passed":true}'
 
