@@ -26,7 +26,11 @@ class WantReplay(Struct, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = None
     only_failed: Annotated[
-        bool, Meta(description="leave out what was delivered once")
+        bool,
+        Meta(
+            description="leave out what was delivered once, and what is older than "
+            "deliveries are kept"
+        ),
     ] = False
     fresh_ids: Annotated[
         bool,

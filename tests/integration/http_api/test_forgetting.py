@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from domain import ids
-from projections.postgres import Link
+from projections.postgres import Database, Link
+from projections.webhooks import past as replayed
+from projections.webhooks.past import Choice, Search
 from tests.integration.http_api.conftest import Account
 from tests.integration.http_api.test_deliveries import ATTEMPT, HandOff, Worker
 from workers.webhooks import forgetting
@@ -127,6 +129,28 @@ def test_statistics_do_not_change_by_it(past: Past) -> None:
     assert before["succeeded"] == 6  # counted when they were written
     forget(past.account, 1000)
     assert counts() == before
+
+
+async def _only_failed(past: Past) -> tuple[int | None, list[int]]:
+    """How many a replay of what failed would owe, and which ones a worker finds."""
+    tenant_id = ids.decode("ten", past.account.tenant_id)
+    choice = Choice(
+        tenant_id, ids.decode("wh", past.webhook["id"]), ["*"], ["*"], None, True
+    )
+    database = Database(past.account.server.database_url, "daybook_worker", "test")
+    await database.open()
+    last = past.positions[-1]
+    async with database.tenant(tenant_id) as connection:
+        piece = await Search(choice).piece(connection, 0, last)
+    count = await replayed.count(database, choice, 0, last)
+    await database.close()
+    return count, piece.positions
+
+
+def test_what_succeeded_long_ago_is_not_replayed_as_failed(past: Past) -> None:
+    assert asyncio.run(_only_failed(past)) == (0, [])
+    forget(past.account, 1000)
+    assert asyncio.run(_only_failed(past)) == (0, [])
 
 
 def test_figures_of_old_hours_go(past: Past) -> None:
