@@ -64,9 +64,8 @@ class WorkerSettings(DatabaseSettings, frozen=True, kw_only=True):
         Meta(ge=0, description="seconds to wait, when stopped, for requests in flight"),
     ] = 10.0
     egress_proxy: Annotated[
-        str | None,
+        Annotated[str, Meta(pattern=EGRESS_PROXY)] | None,
         Meta(
-            pattern=EGRESS_PROXY,
             description="a proxy that deliveries go through: http://host:port, perhaps "
             "with user:password@ before the host",
         ),

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from api.settings import ApiSettings
 from projections import settings
-from projections.settings import SettingsError
+from projections.settings import DatabaseSettings, SettingsError
+from workers.settings import LogSettings, WorkerSettings
 
 GIVEN = {
     "DAYBOOK_DATABASE_URL": "postgresql://db/daybook",
@@ -39,3 +41,28 @@ def test_a_file_without_a_key_is_named(tmp_path: Path, content: bytes | None) ->
     environ = GIVEN | {"DAYBOOK_OPERATOR_KEY_FILE": str(file)}
     with pytest.raises(SettingsError, match=r"DAYBOOK_(\*|OPERATOR_KEY)"):
         settings.read(ApiSettings, environ)
+
+
+@pytest.mark.parametrize(
+    "kind", [ApiSettings, WorkerSettings, LogSettings, DatabaseSettings]
+)
+def test_each_process_starts_with_what_is_required(kind: type[Struct]) -> None:
+    assert settings.read(kind, GIVEN | {"DAYBOOK_OPERATOR_KEY": KEY})
+
+
+@pytest.mark.parametrize(
+    ("proxy", "is_one"),
+    [
+        ("http://proxy:3128", True),
+        ("http://user:password@10.0.0.1:3128/", True),
+        ("https://proxy:3128", False),
+        ("proxy:3128", False),
+    ],
+)
+def test_an_egress_proxy_is_named_with_its_port(proxy: str, is_one: bool) -> None:
+    environ = GIVEN | {"DAYBOOK_EGRESS_PROXY": proxy}
+    if is_one:
+        assert settings.read(WorkerSettings, environ).egress_proxy == proxy
+    else:
+        with pytest.raises(SettingsError):
+            settings.read(WorkerSettings, environ)
