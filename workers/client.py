@@ -71,7 +71,7 @@ def connect(*, operator: bool = False) -> Iterator[Api]:
     """The API named by the environment, else that of the running `daybook dev`."""
     variable = "DAYBOOK_OPERATOR_KEY" if operator else "DAYBOOK_API_KEY"
     url, key = os.environ.get("DAYBOOK_API_URL"), settings.text(variable, os.environ)
-    dev = files.load_dev(files.default_folder())
+    dev = files.running()
     if dev is not None:
         url = url or dev.api_url
         key = key or (dev.operator_key if operator else dev.api_key)

@@ -1,19 +1,18 @@
 """README.md: its receiver runs as it stands there, and gets what its commands publish."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.curling import curl
 from tests.support.documents import blocks, commands
 from tests.support.processes import Product, product
 from tests.support.source import ROOT
@@ -48,23 +47,6 @@ def curls() -> list[list[str]]:
     """The words of each curl command, in order."""
     shell = [block.text for block in blocks("sh") if block.path == README]
     return [words for text in shell for words in commands(text) if words[0] == "curl"]
-
-
-def curl(words: list[str], variables: dict[str, str]) -> Any:
-    """What curl would print, read as JSON; it need not be on this machine."""
-    text = [
-        re.sub(r"\$(\w+)", lambda match: variables[match[1]], word) for word in words
-    ]
-    [url] = [word for word in text if word.startswith("http")]
-    pairs = list(pairwise(text))
-    headers = dict(value.split(": ", 1) for option, value in pairs if option == "-H")
-    body = next((value for option, value in pairs if option == "-d"), None)
-    method = "GET" if body is None else "POST"
-    response = httpx.request(
-        method, url, headers=headers, content=body, trust_env=False
-    )
-    assert response.is_success, response.text
-    return response.json()
 
 
 def test_the_receiver_prints_the_verified_event(

@@ -123,7 +123,7 @@ def _rate(newest: list[Any]) -> str:
 
 
 def _fail_next(api: Api, event_type: str, times: int) -> None:
-    found = files.load_dev(files.default_folder())
+    found = files.running()
     if found is None:
         raise click.ClickException(
             "--fail needs the receiver of a running `daybook dev`"

@@ -20,6 +20,7 @@ from projections.context import Contexts
 from projections.settings import DatabaseSettings
 from workers import doctor, embedded, garbage, logs, serve, spans
 from workers.dev import files
+from workers.dev.example import find
 from workers.dev.screen import Screen
 from workers.dev.session import Session
 from workers.doctor import Finding
@@ -35,9 +36,13 @@ from workers.worker import Worker
 @click.option("--data-dir", type=click.Path(path_type=Path), help="default: .daybook")
 @click.option("--no-demo", is_flag=True, help="no demonstration events, no webhook")
 @click.option("--reset", is_flag=True, help="forget everything first")
-def dev(port: int, data_dir: Path | None, no_demo: bool, reset: bool) -> None:
+@click.option("--example", "named", help="an application of the folder `examples`")
+def dev(
+    port: int, data_dir: Path | None, no_demo: bool, reset: bool, named: str | None
+) -> None:
     """Everything in one command, on a Postgres of its own."""
-    folder = (data_dir or files.default_folder()).absolute()
+    example = find(named) if named else None
+    folder = (data_dir or files.default_folder() / (named or "")).absolute()
     if files.load_dev(folder) is not None:
         raise click.ClickException(
             f"it runs already in {folder}: end it, or choose another --data-dir"
@@ -50,9 +55,10 @@ def dev(port: int, data_dir: Path | None, no_demo: bool, reset: bool) -> None:
         folder,
         port,
         # What it publishes could be what commands of theirs alone may record.
-        demo=not (no_demo or contexts),
+        demo=not (no_demo or contexts or example),
         screen=Screen(),
         contexts=contexts,
+        example=example,
     )
     with logs.writing(_log_settings("warning")), spans.exporting("daybook"):
         run(session.run())
@@ -137,7 +143,7 @@ def _show(findings: Sequence[Finding]) -> None:
 @click.command()
 def env() -> None:
     """Shell variables of the running `daybook dev`, for eval."""
-    running = files.load_dev(files.default_folder())
+    running = files.running()
     if running is None:
         raise click.ClickException("no `daybook dev` runs here: python3 start.py dev")
     for name, value in (
@@ -177,7 +183,7 @@ def receive(host: str, port: int, secrets: tuple[str, ...]) -> None:
 
 def database_url() -> str:
     """The database of the settings, else that of the running `daybook dev`."""
-    running = files.load_dev(files.default_folder())
+    running = files.running()
     if not os.environ.get("DAYBOOK_DATABASE_URL") and running is not None:
         return running.database_url
     return settings.read(DatabaseSettings, os.environ).database_url
@@ -186,7 +192,7 @@ def database_url() -> str:
 def folders() -> runner.Folders:
     """Where the migrations of the contexts of `DAYBOOK_CONTEXTS` lie, or of its `dev`."""
     named = os.environ.get("DAYBOOK_CONTEXTS")
-    running = files.load_dev(files.default_folder())
+    running = files.running()
     if not named and running is not None:
         named = running.contexts
     return Contexts(context.load(named)).folders

@@ -74,6 +74,13 @@ def load_dev(folder: Path) -> Dev | None:
     return dev
 
 
+def running() -> Dev | None:
+    """What runs in the default folder, else an example in one of its own; None: nothing."""
+    folder = default_folder()
+    found = (load_dev(path.parent) for path in sorted(folder.glob("*/dev.json")))
+    return load_dev(folder) or next(filter(None, found), None)
+
+
 def save_dev(folder: Path, dev: Dev) -> None:
     """Say where everything is."""
     _write(folder / "dev.json", dev)

@@ -1,6 +1,7 @@
 """What development mode shows: its progress, where things are, each arrival on a line."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -51,8 +52,15 @@ class Screen:
         line.append(f"  {_preview(arrival.body)}", "dim")
         self._console.print(line)
 
-    def ready(self, dev: Dev, kept: int, event: dict[str, Any]) -> None:
-        """Where everything is, and what to do next; `event` is one to publish."""
+    def line(self, name: str, text: str) -> None:
+        """What a program beside us says."""
+        self._status.stop()
+        line = Text(f"  {name}  ", "bold")
+        line.append(text, "not bold")
+        self._console.print(line)
+
+    def ready(self, dev: Dev, kept: int, tries: Sequence[str]) -> None:
+        """Where everything is, and `tries`: commands to type next."""
         self._status.stop()
         say = self._console.print
         say()
@@ -64,19 +72,21 @@ class Screen:
         say()
         say("In another terminal:")
         say('  eval "$(python3 start.py env)"', markup=False)
-        say(_curl(dev, event), markup=False)
-        say(f"  python3 start.py trigger {event['type']} --fail 2", markup=False)
+        for command in tries:
+            say(f"  {command}", markup=False)
         say()
         say("Ctrl-C ends everything; the events stay.", style="dim")
 
 
-def _curl(dev: Dev, event: dict[str, Any]) -> str:
-    return (
-        f"  curl -s {dev.api_url}/api/v1/events"
+def tries(dev: Dev, event: dict[str, Any]) -> list[str]:
+    """Commands that publish this event, and have one of its type fail."""
+    publish = (
+        f"curl -s {dev.api_url}/api/v1/events"
         f" -H 'Authorization: Bearer {dev.api_key}'"
         " -H 'Content-Type: application/json'"
         f" -d '{json.dumps(event, ensure_ascii=False)}'"
     )
+    return [publish, f"python3 start.py trigger {event['type']} --fail 2"]
 
 
 def _preview(body: bytes) -> str:

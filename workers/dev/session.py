@@ -2,7 +2,8 @@
 
 Everything runs in this process: API, worker and receiver on one event loop, and the log's
 appender beside it; only Postgres is a process of its own, and survives being killed. So
-Ctrl-C ends everything, and there is nothing to clean up after a kill.
+Ctrl-C ends everything, and there is nothing to clean up after a kill. The programs of an
+example are processes too, and end with this one.
 """
 
 import asyncio
@@ -12,13 +13,17 @@ import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from domain import ids
 from projections import context, startup
 from projections.context import Contexts
-from workers.dev import files
+from workers.dev import example, files, screen
 from workers.dev.database import Database
 from workers.dev.demo import Demo, examples
+from workers.dev.example import Example
 from workers.dev.files import Dev, Keys
+from workers.dev.programs import Programs
 from workers.dev.screen import Screen
 from workers.receiver import Arrival, Receiver
 from workers.serve import Server, listen, server
@@ -43,11 +48,17 @@ class Session:
         demo: bool,
         screen: Screen,
         contexts: str | None = None,
+        example: Example | None = None,
     ) -> None:
-        """`contexts` of the user's own, by name. Raises SettingsError."""
+        """`contexts` of the user's own, by name. Raises SettingsError.
+
+        An example brings its own ones, its past, and programs that run beside it.
+        """
         self._folder = folder
-        self._named = contexts
-        self._contexts = context.load(contexts)
+        self._example = example
+        self._named = contexts if example is None else example.CONTEXTS
+        self._contexts = context.load(self._named)
+        self._programs = Programs(self._hear)
         self._port = port
         self._wants_demo = demo
         self._screen = screen
@@ -93,6 +104,7 @@ class Session:
             self._stop.set()
             http.should_exit = True
             running[2].cancel()
+            await self._programs.stop()
             await asyncio.gather(*running, return_exceptions=True)
             await receiver.stop()
 
@@ -105,17 +117,39 @@ class Session:
         try:
             await demo.wait_until_ready()
             await demo.ensure_tenant()
-            kept = await demo.kept() if keys.webhook_id else 0
+            kept = await demo.kept() if keys.webhook_id or self._example else 0
             if self._wants_demo:
                 await demo.ensure_webhook(hook_url)
             files.save_keys(self._folder, keys)
             dev = _dev(api_url, hook_url, database.url, keys, self._named)
             files.save_dev(self._folder, dev)
-            if self._wants_demo:
+            tries = screen.tries(dev, examples()[-1])
+            if self._example is not None:
+                await self._stage(self._example, dev)
+                tries = list(self._example.screenful())
+            elif self._wants_demo:
                 await self._show(demo, is_first=not kept)
-            self._screen.ready(dev, kept, examples()[-1])
+            self._screen.ready(dev, kept, tries)
         finally:
             await demo.close()
+
+    async def _stage(self, which: Example, dev: Dev) -> None:
+        """An example's past, and its programs."""
+
+        def report(recorded: int) -> None:
+            self._screen.step(f"recording its past: {recorded:,} events")
+
+        tenant_id = ids.decode("ten", dev.tenant_id)
+        await example.load(which, self._contexts, dev.database_url, tenant_id, report)
+        known = {"DAYBOOK_API_URL": dev.api_url, "DAYBOOK_API_KEY": dev.api_key}
+        port = urlsplit(dev.receiver_url).port or 0
+        for number, (name, program) in enumerate(which.PROGRAMS.items(), 1):
+            data = self._folder / name
+            await self._programs.start(name, program, data, port + number, **known)
+
+    def _hear(self, name: str, line: str) -> None:
+        if self._example is not None and self._example.HIDDEN not in line:
+            self._screen.line(name, line)
 
     async def _show(self, demo: Demo, *, is_first: bool) -> None:
         """Publish, and wait until it has arrived: the whole way of an event."""
