@@ -30,12 +30,12 @@ def test_an_example_imports_what_the_documentation_names() -> None:
         for module in SITE
         if module not in PROGRAMS
         for name in sorted(module.imports)
-        if not _is_open(name)
+        if not is_open(name)
     ]
     assert wrong == []
 
 
-def _is_open(name: str) -> bool:
+def is_open(name: str) -> bool:
     """Whether it is the example's own, the standard library's, or a door or in one."""
     is_own = name.startswith(f"examples.{OWN}.")
     is_door = any(name == door or name.startswith(f"{door}.") for door in DOORS)
@@ -79,4 +79,4 @@ def test_the_product_names_no_example() -> None:
     "name", ["projections.registry", "api.app", "domain.catalogue"]
 )
 def test_a_closed_door_is_seen(name: str) -> None:
-    assert not _is_open(f"{name}.x")
+    assert not is_open(f"{name}.x")

@@ -32,8 +32,10 @@ class Block(NamedTuple):
 
 
 def documents() -> list[Path]:
-    """What people read: the README and its siblings, and everything in docs."""
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+    """What people read: the README and its siblings, docs, and what examples say."""
+    folders = [ROOT / "docs", ROOT / "examples"]
+    deeper = [path for folder in folders for path in sorted(folder.rglob("*.md"))]
+    return [*sorted(ROOT.glob("*.md")), *deeper]
 
 
 def blocks(*languages: str) -> list[Block]:
