@@ -41,8 +41,14 @@ log = structlog.get_logger("daybook.projection")
 class Runner:
     """One projection in one process; `wake` it when the log has grown."""
 
-    def __init__(self, url: str, projection: Projection) -> None:
+    def __init__(self, url: str, projection: Projection, *, waits: bool = True) -> None:
+        """`waits`: each commit, for the disk. It need not where a batch is nothing but rows
+        made of the log: a crash of the server takes them and the checkpoint's move, and
+        they are made again. What is done because of them, a request to a receiver first
+        of all, is written down by a commit that waits, which takes all before it along.
+        """
         self._url = url
+        self._waits = waits
         self._projection = projection
         telemetry.will_run(projection.name)
         self._wake = asyncio.Event()
@@ -89,12 +95,14 @@ class Runner:
                     await waiting.wake_up(self._wake, POLL_SECONDS)
 
     async def _connect(self) -> Connection:
-        connection = await postgres.connect(
-            self._url, "daybook_worker", f"projection {self._projection.name}"
+        return await postgres.connect(
+            self._url,
+            "daybook_worker",
+            f"projection {self._projection.name}",
+            synchronous_commit="on" if self._waits else "off",
+            # Batches differ too much in size for one plan to fit all.
+            plan_cache_mode="force_custom_plan",
         )
-        # Batches differ too much in size for one plan to fit all.
-        connection.prepare_threshold = None
-        return connection
 
     async def _step(self, connection: Connection) -> bool:
         self._trying = None

@@ -84,8 +84,7 @@ class Worker:
         self._replayer = Replayer(self._chores, self._lanes, self._application)
         self._mourner = Mourner(self._chores, self._keeper, self._application)
         self._tester = Tester(self._chores, self._sender, vault)
-        projections = (Handoff(self._owed), *together.every)
-        self._runners = {each.name: Runner(url, each) for each in projections}
+        self._runners = _runners(url, Handoff(self._owed), together)
         self._rebuilder = Rebuilder(url, together.read_models)
         self._told = asyncio.Event()
 
@@ -177,6 +176,15 @@ class Worker:
                 await asyncio.sleep(5)
             else:
                 await asyncio.sleep(UPKEEP_SECONDS)
+
+
+def _runners(url: str, handoff: Handoff, together: Contexts) -> dict[str, Runner]:
+    """Of every projection. Somebody's handler may do more than to write rows: it waits."""
+    made_again = (handoff, *together.read_models)
+    return {
+        each.name: Runner(url, each, waits=each not in made_again)
+        for each in (handoff, *together.every)
+    }
 
 
 def _sending(settings: WorkerSettings) -> MakeSender:

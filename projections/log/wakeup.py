@@ -26,7 +26,10 @@ class Notifier:
     """Sends NOTIFY after appends, from a thread of its own."""
 
     def __init__(self, url: str, role: postgres.Role) -> None:
-        self._conninfo = postgres.conninfo(url, role, "notifier")
+        # A NOTIFY is a commit, too; what may be lost need not wait for the disk.
+        self._conninfo = postgres.conninfo(
+            url, role, "notifier", synchronous_commit="off"
+        )
         self._due = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)

@@ -354,8 +354,8 @@ where l.tenant_id = h.tenant_id and l.webhook_id = h.webhook_id and l.replay = 0
     and l.epoch = h.epoch and w.enabled_version = h.enabled_version
 
 -- name: notify_work
--- Wakes the workers that send. A hint, without data.
-notify daybook_work
+-- Wakes the workers that send. A hint, without data; its commit does not wait for the disk.
+select set_config('synchronous_commit', 'off', true), pg_notify('daybook_work', '')
 
 -- name: make_partitions
 -- The months to come.

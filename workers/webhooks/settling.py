@@ -30,8 +30,9 @@ MOST_AT_ONCE = 500
 BUSY = 10  # a batch of so many: more are coming, and a statement's cost is the batch's
 ENOUGH = 64
 GATHER_SECONDS = 0.02
-# Where an order is kept, what comes next in a stream waits for what came of its head.
-ORDERED_GATHER_SECONDS = 0.005
+# Where an order is kept, what comes next in a stream waits for what came of its head. And
+# what was begun again is settled sooner: with lost workers its attempts are used up.
+SHORT_GATHER_SECONDS = 0.005
 
 log = structlog.get_logger("daybook.deliveries")
 
@@ -89,8 +90,10 @@ class Settler:
             self._quiet.set()
 
     async def _gather(self, settled: Sequence[Done]) -> None:
-        is_ordered = any(done.due.ordered is not None for done in settled)
-        seconds = ORDERED_GATHER_SECONDS if is_ordered else GATHER_SECONDS
+        is_awaited = any(
+            done.due.ordered is not None or done.due.number > 1 for done in settled
+        )
+        seconds = SHORT_GATHER_SECONDS if is_awaited else GATHER_SECONDS
         self._enough.clear()
         if len(self._waiting) < ENOUGH:
             await waiting.wake_up(self._enough, seconds)
