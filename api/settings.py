@@ -29,6 +29,13 @@ class ApiSettings(DatabaseSettings, frozen=True, kw_only=True):
         bool,
         Meta(description="let webhooks use http and loopback addresses; never in use"),
     ] = False
+    webhook_ports: Annotated[
+        Annotated[str, Meta(pattern=r"^[0-9]{1,5}(,[0-9]{1,5})*$")] | None,
+        Meta(
+            description="ports besides 443 that webhooks may have, with commas between "
+            "them; the same for API and workers",
+        ),
+    ] = None
     host: Annotated[str, Meta(description="the address to listen on")] = "127.0.0.1"
     port: Annotated[
         int, Meta(ge=0, le=65535, description="the port to listen on; 0 is any")

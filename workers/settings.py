@@ -47,6 +47,13 @@ class WorkerSettings(DatabaseSettings, frozen=True, kw_only=True):
         bool,
         Meta(description="let webhooks use http and loopback addresses; never in use"),
     ] = False
+    webhook_ports: Annotated[
+        Annotated[str, Meta(pattern=r"^[0-9]{1,5}(,[0-9]{1,5})*$")] | None,
+        Meta(
+            description="ports besides 443 that webhooks may have, with commas between "
+            "them; the same for API and workers",
+        ),
+    ] = None
     lease_seconds: Annotated[
         float,
         Meta(

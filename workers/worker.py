@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from domain.application import Log
+from domain.webhooks.address import open_ports
 from projections import postgres
 from projections.context import BoundedContext, Contexts
 from projections.log import wakeup
@@ -192,6 +193,7 @@ def _sending(settings: WorkerSettings) -> MakeSender:
     return functools.partial(
         AiohttpSender,
         settings.development,
+        ports=open_ports(settings.webhook_ports),
         connections=settings.concurrency + SPARE_CONNECTIONS,
         proxy=egress_proxy.parse(settings.egress_proxy)
         if settings.egress_proxy

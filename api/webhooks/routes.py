@@ -32,6 +32,7 @@ from domain.errors import Invalid
 from domain.log.entry import Context
 from domain.webhooks import commands as webhook_commands
 from domain.webhooks import signing
+from domain.webhooks.address import open_ports
 from domain.webhooks.replay import Wanted
 from domain.webhooks.subscription import Subscription
 from projections.log import views as log_views
@@ -56,6 +57,7 @@ async def create_webhook(request: ApiRequest) -> Answer:
     of its own. `secret` is shown this once."""
     services, tenant_id = request.services, request.caller.tenant_id
     development = services.settings.development
+    ports = open_ports(services.settings.webhook_ports)
     sent = settings.read(
         await request.checked(),
         CreateWebhook,
@@ -63,6 +65,7 @@ async def create_webhook(request: ApiRequest) -> Answer:
         keep=False,
         shown={},
         development=development,
+        ports=ports,
     )
     webhook_id, secret = request.new_id(), sent.secret or signing.new_secret()
     wanted, riders = sealing.made(request, webhook_id, sent, secret)
@@ -77,6 +80,7 @@ async def create_webhook(request: ApiRequest) -> Answer:
             wanted,
             start=start,
             development=development,
+            ports=ports,
         )
 
     context = await commands.run(request.caller, create, riders=riders)
@@ -265,6 +269,7 @@ async def _configure(request: ApiRequest, webhook_id: str, *, keep: bool) -> Ans
             keep=keep,
             shown=msgspec.to_builtins(shown.webhook(seen)),
             development=request.services.settings.development,
+            ports=open_ports(request.services.settings.webhook_ports),
         )
         wanted, riders = await sealing.changed(request, seen, sent)
         return Change(lambda webhook: webhook.configure(wanted), riders)

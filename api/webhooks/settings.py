@@ -41,6 +41,7 @@ def read(
     keep: bool,
     shown: Mapping[str, Any],
     development: bool,
+    ports: frozenset[int],
 ) -> Sent:
     """The settings that are meant. Raises Invalid with all faults.
 
@@ -55,7 +56,7 @@ def read(
     start: Place = values.pop("start", None) or "now"
     faults += places.check(start, "#/start")
     settings = _settings(values, current(seen) if keep and seen else {}, faults)
-    faults += rules.check(settings, development=development)
+    faults += rules.check(settings, development=development, ports=ports)
     known = (
         frozenset(name.lower() for name in seen.header_names) if seen else frozenset()
     )

@@ -82,6 +82,11 @@ def check_url(
     )
 
 
+def open_ports(further: str | None) -> frozenset[int]:
+    """443 and those that an operator opens besides, with commas between them."""
+    return HTTPS_PORTS.union(int(port) for port in (further or "").split(",") if port)
+
+
 def check_networks(
     networks: Sequence[str] | None, pointer: str = "#/networks"
 ) -> list[Fault]:

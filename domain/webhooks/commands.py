@@ -10,6 +10,7 @@ from domain.errors import Invalid, NotFound
 from domain.log.entry import Context
 from domain.webhooks import deaths, event_type, replay, subscription
 from domain.webhooks import settings as rules
+from domain.webhooks.address import HTTPS_PORTS
 from domain.webhooks.deaths import Deaths
 from domain.webhooks.event_type import Declaration, EventType
 from domain.webhooks.replay import Kind, Replay, Wanted
@@ -26,12 +27,13 @@ def create(
     *,
     start: Wanted | None = None,
     development: bool = False,
+    ports: frozenset[int] = HTTPS_PORTS,
 ) -> None:
     """Begin a webhook; it is owed what is appended from now on. Raises Invalid.
 
     `start`: and, as a replay of its own, what is older.
     """
-    _check(settings, development)
+    _check(settings, development, ports)
     webhook = Subscription(
         id=subscription.originator_id(tenant_id, webhook_id),
         settings=msgspec.to_builtins(settings),
@@ -51,9 +53,10 @@ def configure(
     settings: Settings,
     *,
     development: bool = False,
+    ports: frozenset[int] = HTTPS_PORTS,
 ) -> None:
     """Replace a webhook's settings. Raises Invalid, NotFound."""
-    _check(settings, development)
+    _check(settings, development, ports)
     webhook = load(log, tenant_id, webhook_id)
     webhook.configure(settings)
     log.record(webhook, context)
@@ -195,6 +198,6 @@ def _replay(log: Log, tenant_id: UUID, webhook_id: UUID, replay_id: UUID) -> Rep
     return log.load(Replay, replay.originator_id(tenant_id, webhook_id, replay_id))
 
 
-def _check(settings: Settings, development: bool) -> None:
-    if faults := rules.check(settings, development=development):
+def _check(settings: Settings, development: bool, ports: frozenset[int]) -> None:
+    if faults := rules.check(settings, development=development, ports=ports):
         raise Invalid(faults)

@@ -56,10 +56,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-def check(settings: Settings, *, development: bool) -> list[Fault]:
+def check(
+    settings: Settings,
+    *,
+    development: bool,
+    ports: frozenset[int] = address.HTTPS_PORTS,
+) -> list[Fault]:
     """What is wrong with the settings, each fault with its place."""
     faults: list[Fault] = []
-    if reason := address.check_url(settings.url, development=development):
+    if reason := address.check_url(settings.url, development=development, ports=ports):
         faults.append(Fault("#/url", "url_refused", reason))
     faults += address.check_networks(settings.networks)
     faults += patterns.check(settings.event_types)

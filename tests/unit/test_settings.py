@@ -66,3 +66,29 @@ def test_an_egress_proxy_is_named_with_its_port(proxy: str, is_one: bool) -> Non
     else:
         with pytest.raises(SettingsError):
             settings.read(WorkerSettings, environ)
+
+
+WORKERS = [
+    ("egress_proxy", "http://user:p%40ss@proxy.inside:4750"),
+    ("egress_proxy", "http://[fd00::1]:4750/"),
+    ("webhook_ports", "8443"),
+    ("webhook_ports", "8443,9443"),
+]
+WRONG = [
+    ("egress_proxy", "proxy:4750"),
+    ("egress_proxy", "https://proxy:4750"),
+    ("webhook_ports", "8443,"),
+    ("webhook_ports", "https"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WORKERS)
+def test_what_a_worker_may_be_told(name: str, value: str) -> None:
+    read = settings.read(WorkerSettings, GIVEN | {settings.variable(name): value})
+    assert getattr(read, name) == value
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_what_a_worker_may_not_be_told(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        settings.read(WorkerSettings, GIVEN | {settings.variable(name): value})

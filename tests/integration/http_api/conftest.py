@@ -100,6 +100,7 @@ def server(server_url: str, template: str) -> Iterator[Server]:
             # All tests come from one address and share the operator's key.
             limit_default=1_000_000,
             limit_auth=1_000_000,
+            webhook_ports="8443",
         )
         with running(settings) as url:
             yield Server(url, database_url)

@@ -14,7 +14,7 @@ WRONG: dict[str, list[Any]] = {
         "",
         "example.com",
         "http://example.com/",
-        "https://example.com:8443/",
+        "https://example.com:8444/",
         "https://user:pass@example.com/",
         "https://localhost/",
         "https://127.0.0.1/",
@@ -186,6 +186,14 @@ def test_all_that_is_wrong_is_named(account: Account) -> None:
         ("#/retry", "invalid"),
         ("#/url", "url_refused"),
     ]
+
+
+def test_ports_that_the_operator_opened(account: Account) -> None:
+    webhook = account.webhook(url="https://example.com:8443/hook")
+    path = f"/api/v1/webhooks/{webhook['id']}"
+    for port, status in ((8443, 200), (8444, 422)):
+        changed = {"url": f"https://example.com:{port}/other"}
+        assert account.client.patch(path, json=changed).status_code == status
 
 
 def test_what_is_required(account: Account) -> None:

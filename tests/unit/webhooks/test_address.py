@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.webhooks.address import LONGEST_URL, check_url
+from domain.webhooks.address import LONGEST_URL, check_url, open_ports
 
 FINE = [
     "https://erp.example/hooks",
@@ -154,7 +154,8 @@ def test_the_longest_url_is_fine() -> None:
 def test_further_ports_can_be_allowed() -> None:
     url = "https://erp.example:8443/"
     assert check_url(url, development=False) == "port 8443 is not allowed"
-    assert check_url(url, development=False, ports=frozenset({443, 8443})) is None
+    assert check_url(url, development=False, ports=open_ports("9443,8443")) is None
+    assert open_ports(None) == open_ports("") == {443}
 
 
 @pytest.mark.parametrize(
