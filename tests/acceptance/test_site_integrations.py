@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -155,8 +156,8 @@ def site(database_url: str, tmp_path: Path, chat: Chat) -> Iterator[Site]:
     ):
         runner.migrate(database_url, Contexts((CONTEXT,)).folders)
         mounted.work()
-        made.serve()
-        mounted.serve()
+        with ThreadPoolExecutor() as both:
+            list(both.map(Product.serve, (made, mounted)))
         _, key = made.tenant()
         programs = {
             name: a_program(name, tmp_path, made, key, chat)
@@ -314,12 +315,15 @@ def hours_that_cannot_be_entered_are_shown_and_hold_nothing(site: Site) -> None:
     wrong = validated(5000)
     wrong["data"]["minutes"] = 0
     again = validated(0)  # the same hours, by another event
-    ids = site.publish([wrong, again, validated(5001)])
+    odd = validated(5002)
+    odd["data"]["minutes"] = ["480"]
+    ids = site.publish([wrong, again, odd, validated(5001)])
     # The webhook's circuit may be open after its absence: the consumer brings them.
     eventually(lambda: payroll.rows("select 1 from hours where heures_id = 'h_5001'"))
     refused = dict(payroll.rows("select event_id, why from refused"))
-    assert set(refused) == set(ids[:2])
-    assert "minutes > 0" in refused[ids[0]] and "heures_id" in refused[ids[1]]
+    assert set(refused) == set(ids[:3])
+    assert "0 minutes" in refused[ids[0]] and "heures_id" in refused[ids[1]]
+    assert "minutes" in refused[ids[2]]
 
 
 # ---- chat alert --------------------------------------------------------------------------

@@ -37,7 +37,7 @@ create table if not exists hours (
     ouvrier_id text not null,
     chantier_id text not null,
     date text not null,
-    minutes integer not null check (minutes > 0),
+    minutes integer not null,
     valide_par text not null,
     brought_by text not null check (brought_by in ('webhook', 'reconciliation'))
 );
@@ -55,7 +55,16 @@ insert into hours values (
 TOTALS = """
 select ouvrier_id, count(*), sum(minutes) from hours group by ouvrier_id order by 1
 """
-FIELDS = ("heures_id", "ouvrier_id", "chantier_id", "date", "minutes", "valide_par")
+REFUSE = "insert into refused values (?, ?)"
+DAY = 24 * 60  # minutes
+FIELDS = {
+    "heures_id": str,
+    "ouvrier_id": str,
+    "chantier_id": str,
+    "date": str,
+    "minutes": int,
+    "valide_par": str,
+}
 
 
 class Books:
@@ -68,32 +77,42 @@ class Books:
 
     def take(self, event: dict[str, Any]) -> None:
         """One event, from the webhook."""
-        self.enter([event], "webhook")
-
-    def enter(self, events: Iterable[dict[str, Any]], brought_by: str) -> None:
-        """All of them or none, durably; what is there already stays as it is."""
-        with self._using, self.connection:
-            for event in events:
-                if not self.connection.execute(KNOWN, [event["id"]]).fetchone():
-                    self._enter(event, brought_by)
-
-    def _enter(self, event: dict[str, Any], brought_by: str) -> None:
-        try:
-            line = {name: event["data"][name] for name in FIELDS}
-            line |= {"event_id": event["id"], "position": event["position"]}
-            self.connection.execute(ENTER, line | {"brought_by": brought_by})
+        if self.enter([event], "webhook"):
+            line = event["data"]
             hooks.say(
                 f"{line['date']}  {line['ouvrier_id']}  {line['minutes']} min"
-                f"  {line['heures_id']}  by {brought_by}"
+                f"  {line['heures_id']}  by webhook"
             )
-        except (KeyError, sqlite3.IntegrityError) as error:
+
+    def enter(self, events: Iterable[dict[str, Any]], brought_by: str) -> int:
+        """All of them or none, durably, but what is there already; how many are new."""
+        with self._using, self.connection:
+            return sum(self._enter(event, brought_by) for event in events)
+
+    def _enter(self, event: dict[str, Any], brought_by: str) -> bool:
+        if self.connection.execute(KNOWN, [event["id"]]).fetchone():
+            return False
+        try:
+            line = checked(event["data"])
+            line |= {"event_id": event["id"], "position": event["position"]}
+            self.connection.execute(ENTER, line | {"brought_by": brought_by})
+        except (ValueError, sqlite3.IntegrityError) as error:
             # For a person to look at: sent again it would be the same, and what comes
             # after it must not wait.
-            why = f"{type(error).__name__}: {error}"
-            self.connection.execute(
-                "insert into refused values (?, ?)", [event["id"], why]
-            )
-            hooks.say(f"refused {event['id']}: {why}")
+            self.connection.execute(REFUSE, [event["id"], str(error)])
+            hooks.say(f"refused {event['id']}: {error}")
+            return False
+        return True
+
+
+def checked(data: dict[str, Any]) -> dict[str, Any]:
+    """What is entered of the hours. Raises ValueError for what cannot be paid."""
+    wrong = [name for name, kind in FIELDS.items() if type(data.get(name)) is not kind]
+    if wrong:
+        raise ValueError(f"missing, or of another kind: {', '.join(wrong)}")
+    if not 0 < data["minutes"] <= DAY:
+        raise ValueError(f"a day does not have {data['minutes']} minutes")
+    return {name: data[name] for name in FIELDS}
 
 
 def reconcile(books: Books, api: httpx.Client) -> None:
@@ -118,7 +137,8 @@ def reconcile_page(books: Books, api: httpx.Client) -> None:
         newest = datetime.fromisoformat(page["data"][-1]["recorded_at"])
         age = (datetime.now(UTC) - newest).total_seconds()
         time.sleep(min(max(GRACE_SECONDS - age, 0.0), GRACE_SECONDS))
-        books.enter(page["data"], "reconciliation")
+        if found := books.enter(page["data"], "reconciliation"):
+            hooks.say(f"{found} entered by reconciliation: no webhook had brought them")
     # Not before they are committed: killed here, we are given the same page again.
     api.post(f"{CONSUMER}/ack", json={"position": page["position"]}).raise_for_status()
 
