@@ -7,7 +7,7 @@ from eventsourcing.application import AggregateNotFoundError, Application
 from eventsourcing.persistence import Mapper
 
 from domain import catalog
-from domain.codec import JSONTranscoder, LogMapper
+from domain.codec import JSONTranscoder, LogMapper, OfPublishers
 from domain.errors import NotFound
 from domain.log.entry import Context
 from domain.model import AnyAggregate
@@ -60,7 +60,7 @@ class Log(Application[str]):
     def _load(self, kind: type[A], originator_id: str, version: int | None) -> A:
         try:
             found: Any = self.repository.get(originator_id, version=version)
-        except AggregateNotFoundError:
+        except (AggregateNotFoundError, OfPublishers):
             raise NotFound from None
         if not isinstance(found, kind):
             raise NotFound

@@ -21,11 +21,18 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import get_topic, resolve_topic
 
+from domain.log.entry import PUBLISHED
+from domain.model import PLATFORM, tenant_and_stream
+
 _COLUMNS = ("originator_id", "originator_version", "originator_topic", "timestamp")
 
 
 class UnknownTopic(LookupError):
     """A newer program wrote the event: this one lacks its topic, or its version of it."""
+
+
+class OfPublishers(LookupError):
+    """A publisher began the stream, perhaps before there was an aggregate for such ones."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,10 @@ class LogMapper(Mapper[str]):
         )
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[str]:
-        """The domain event of a row; raises UnknownTopic."""
+        """The domain event of a row; raises UnknownTopic, OfPublishers."""
         topic = stored_event.topic
+        if topic == PUBLISHED and _begins_anybodys(stored_event):
+            raise OfPublishers
         if topic not in self.aggregates:
             raise UnknownTopic(f"no event of this program is called {topic!r}")
         cls: type[Any] = resolve_topic(topic)
@@ -93,6 +102,12 @@ class LogMapper(Mapper[str]):
         event: DomainEventProtocol[str] = object.__new__(cls)
         object.__setattr__(event, "__dict__", state)
         return event
+
+
+def _begins_anybodys(stored_event: StoredEvent) -> bool:
+    """Whether it is the first of a stream that publishers can name; ours they cannot."""
+    _, stream = tenant_and_stream(str(stored_event.originator_id))
+    return stored_event.originator_version == 1 and not stream.startswith(PLATFORM)
 
 
 def _upcast(cls: type[Any], state: dict[str, Any]) -> None:

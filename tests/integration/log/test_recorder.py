@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from domain import ids
+from domain import ids, model
 from domain.application import Log
 from domain.codec import UnknownTopic
 from domain.errors import LimitReached, NotFound, Unavailable, VersionConflict
@@ -132,6 +132,18 @@ def test_times_come_back_as_they_were(application: Log, tenant_id: UUID) -> None
 def test_what_is_not_there_is_not_found(application: Log, tenant_id: UUID) -> None:
     with pytest.raises(NotFound):
         webhooks.load(application, tenant_id, ids.new())
+
+
+def test_a_stream_that_a_publisher_began_is_no_aggregates(
+    application: Log, tenant_id: UUID
+) -> None:
+    # as from before a context with streams like this one was added
+    stream = "sites/7"
+    assert isinstance(application.factory, LogFactory)
+    published = an_entry(tenant_id, stream=stream)
+    application.factory.appender.submit(Request([published]))
+    with pytest.raises(NotFound):
+        application.load(Tenant, model.originator_id(tenant_id, stream))
 
 
 def test_another_tenants_webhook_is_not_found(
