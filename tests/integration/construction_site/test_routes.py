@@ -1,6 +1,8 @@
 """The construction site over HTTP: each of its events, its rules, its place among ours."""
 
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -244,3 +246,19 @@ def test_scopes_are_asked_for(account: Account) -> None:
     assert call(reader, "POST", "/chantiers", body, 403)["code"] == "scope_missing"
     writer = account.with_scopes("events:write")
     assert call(writer, "GET", "/chantiers", status=403)["code"] == "scope_missing"
+
+
+def test_of_assignments_that_come_at_once_one_is_made(client: httpx.Client) -> None:
+    site = a_site(client)
+    days = {"debut": "2026-11-16", "fin": "2026-11-20"}
+    wanted = {"ouvrier_id": site, "chantier_id": site, **days}
+
+    def ask(number: int) -> int:
+        path = "/api/v1/planning/affectations"
+        return client.post(path, json=wanted).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        found = Counter(pool.map(ask, range(8)))
+    # Whoever is overtaken decides anew, and finds the days taken.
+    assert found[201] == 1
+    assert found.keys() <= {201, 422, 409}
