@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from examples.construction_site.domain import catalog
+from tests.architecture.test_names import LONGEST_FILE, LONGEST_FUNCTION
+from tests.architecture.test_sql import SQL, statements
 from tests.support.source import LAYERS, ROOT, Module, modules
 
 OWN = "construction_site"
@@ -80,3 +82,66 @@ def test_the_product_names_no_example() -> None:
 )
 def test_a_closed_door_is_seen(name: str) -> None:
     assert not is_open(f"{name}.x")
+
+
+# In the same style.
+
+
+def test_functions_and_files_are_short() -> None:
+    long = [
+        f"{module}:{function.lineno} {function.name}"
+        for module in SITE
+        for function in module.functions()
+        if (function.end_lineno or 0) - function.lineno + 1 > LONGEST_FUNCTION
+    ]
+    long += [
+        str(module)
+        for module in SITE
+        if len(module.path.read_text("utf-8").splitlines()) > LONGEST_FILE
+    ]
+    assert long == []
+
+
+def test_every_statement_is_explained_and_used() -> None:
+    texts = {str(node.value) for module in SITE for node in module.strings()}
+    found = [
+        (name, body)
+        for path in (ROOT / "examples" / OWN / "projections").glob("*.sql")
+        for name, body in statements(path)
+    ]
+    assert len(found) > 10
+    assert [name for name, body in found if not body.startswith("-- ")] == []
+    assert [name for name, _ in found if name not in texts] == []
+
+
+def test_there_is_no_sql_in_its_python() -> None:
+    found = [
+        f"{module}:{node.lineno}"
+        for module in SITE
+        if module not in PROGRAMS
+        for node in module.strings()
+        if SQL.match(str(node.value))
+    ]
+    assert found == []
+
+
+def test_its_modules_leave_each_other_alone() -> None:
+    """Each may ask whether a site is open; nothing else is between them."""
+    names = {
+        path.parent.name for path in (ROOT / "examples" / OWN).glob("domain/*/*.py")
+    }
+    assert len(names) == 5
+    wrong = [
+        f"{module}: {name}"
+        for module in SITE
+        if (own := module.path.parent.name) in names
+        for name in sorted(module.imports)
+        if _slice(name) in names - {own, "sites"}
+    ]
+    assert wrong == []
+
+
+def _slice(name: str) -> str | None:
+    """Of which module of the domain an imported name is."""
+    parts = name.removeprefix(f"examples.{OWN}.domain.").split(".")
+    return parts[0] if name.startswith(f"examples.{OWN}.domain.") else None
