@@ -27,7 +27,7 @@ from domain.errors import OutcomeUnknown, Unavailable
 from domain.log.entry import Statement
 from projections import postgres, telemetry, tracing
 from projections.failpoint import failpoint
-from projections.log import calls
+from projections.log import calls, columns
 from projections.log.request_queue import QUEUE_SECONDS, Answer, Request, RequestQueue
 from projections.log.wakeup import Notifier
 from projections.sql import Queries
@@ -273,6 +273,7 @@ class Appender:
             self._connection = psycopg.connect(
                 self._conninfo, autocommit=True, row_factory=namedtuple_row
             )
+            columns.register(self._connection)
         return self._connection
 
     def _is_broken(self) -> bool:

@@ -16,6 +16,15 @@ from domain.errors import (
     VersionConflict,
 )
 from domain.log.entry import Appended, Claim, Entry, Statement
+from projections.log.columns import (
+    Bigints,
+    Bytes,
+    Column,
+    Integers,
+    Texts,
+    Times,
+    Uuids,
+)
 from projections.log.request_queue import Answer, Request
 from projections.sql import Queries
 
@@ -23,7 +32,16 @@ QUERIES = Queries("projections.log")
 OURS = "DB001"  # what a statement of ours found does not hold; see `require`
 
 
-def append(group: Sequence[Request]) -> tuple[Any, list[list[Any]]]:
+_ENTRY = (
+    Uuids, Integers, Texts, Texts, Bigints, Texts, Texts,
+    Bytes, Bytes, Texts, Texts, Texts, Texts,
+    Texts, Times, Bytes, Texts, Bigints,
+    Bytes,
+)  # fmt: skip
+_CLAIM = (Integers, Uuids, Texts, Bytes, Uuids, Uuids)
+
+
+def append(group: Sequence[Request]) -> tuple[Any, list[Column]]:
     """The call that appends a group, and its parameters."""
     claims = [
         (number, claim)
@@ -31,8 +49,9 @@ def append(group: Sequence[Request]) -> tuple[Any, list[list[Any]]]:
         if (claim := request.claim) is not None
     ]
     if not claims:
-        return QUERIES["append"], arrays(group)
-    return QUERIES["append_kept"], arrays(group) + _claims(claims)
+        return QUERIES["append"], _typed(_ENTRY, arrays(group))
+    columns = _typed(_ENTRY, arrays(group)) + _typed(_CLAIM, _claims(claims))
+    return QUERIES["append_kept"], columns
 
 
 def arrays(group: Sequence[Request]) -> list[list[Any]]:
@@ -46,6 +65,10 @@ def arrays(group: Sequence[Request]) -> list[list[Any]]:
         for e in request.entries
     ]  # fmt: skip
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _typed(kinds: Sequence[type[Column]], lists: Sequence[list[Any]]) -> list[Column]:
+    return [kind(values) for kind, values in zip(kinds, lists, strict=True)]
 
 
 def keep_command(claim: Claim, entries: Sequence[Entry]) -> Statement:

@@ -41,6 +41,10 @@ class Request:
     claim: Claim | None = None
     future: "Future[Answer] | asyncio.Future[Answer]" = field(init=False)
     since: float = field(default_factory=time.monotonic)
+    size: int = field(init=False)  # bytes, as the limits count them
+
+    def __post_init__(self) -> None:
+        self.size = sum(entry.size for entry in self.entries)
 
     @property
     def tenant_id(self) -> UUID:
@@ -51,11 +55,6 @@ class Request:
     def is_command(self) -> bool:
         """Whether it needs a transaction of its own."""
         return bool(self.before or self.after)
-
-    @property
-    def size(self) -> int:
-        """Bytes, as the limits count them."""
-        return sum(entry.size for entry in self.entries)
 
 
 class RequestQueue:
