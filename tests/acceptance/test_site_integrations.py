@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -156,8 +155,8 @@ def site(database_url: str, tmp_path: Path, chat: Chat) -> Iterator[Site]:
     ):
         runner.migrate(database_url, Contexts((CONTEXT,)).folders)
         mounted.work()
-        with ThreadPoolExecutor() as both:
-            list(both.map(Product.serve, (made, mounted)))
+        made.serve()
+        mounted.serve()
         _, key = made.tenant()
         programs = {
             name: a_program(name, tmp_path, made, key, chat)
