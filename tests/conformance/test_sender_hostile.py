@@ -65,6 +65,24 @@ async def test_another_protocol_is_no_success(sender: Sender) -> None:
     assert (await answer_to(sender, switch)).error is not None
 
 
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"HTTP/1.1 204 X\r\nContent-Length: 2\r\n\r\nok", 204),
+        (b"HTTP/1.1 204 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 204),
+        (OK + b"Content-Length: 2\r\n\r\nokay", 200),
+        (OK + b"Content-Length: 2\r\n\r\nok\r\n", 200),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nmore", 200),
+    ],
+)
+async def test_a_whole_answer_counts_whatever_stands_behind_it(
+    sender: Sender, raw: bytes, status: int
+) -> None:
+    answer = await answer_to(sender, raw)
+    assert (answer.status_code, answer.error) == (status, None)
+    assert answer.response_bytes == (0 if status == 204 else 2)
+
+
 @pytest.mark.parametrize("more", [b"HTTP/1.1 500 X\r\n\r\n", OK + b"\r\n", b"x"])
 async def test_what_follows_an_answer_answers_nothing_else(more: bytes) -> None:
     """httpx believes it; so it is not the sender in use."""

@@ -10,6 +10,7 @@ literal address without it; `socket_factory` sees every address a socket is made
 """
 
 import asyncio
+import functools
 import re
 import socket
 import ssl
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
@@ -189,6 +191,8 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, guard: Guard, proxy: EgressProxy | None, **options: Any) -> None:
         super().__init__(**options)
+        made: Any = functools.partial(_Answers, loop=self._loop)
+        self._factory = made
         self._guard = guard
         self._proxy = proxy
 
@@ -217,6 +221,29 @@ class _Connector(aiohttp.TCPConnector):
             except OSError as refused:
                 problem = refused
         raise problem
+
+
+class _Answers(ResponseHandler):
+    """A whole answer counts, whatever stands behind it; and half a one is over at once.
+
+    Of bytes that come together aiohttp's parser gives all or nothing. A body behind a 204,
+    or one that is longer than its length says, is common enough. So heads are parsed first:
+    what does not belong to the answer is a fault of the connection, which is closed for it.
+    Of a fault within its body whoever reads the body is told, and not only who reads heads.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if rest:
+            super().data_received(head + end)
+            super().data_received(rest)
+        else:
+            super().data_received(data)
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        super().set_exception(exc, *cause)
+        if self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(exc)
 
 
 class _JudgedNames(AbstractResolver):
