@@ -75,6 +75,13 @@ class Contexts:
         }
         self._streams = tuple(_chain(each.streams for each in contexts))
         self._check_names()
+        self._check_streams()
+
+    def _check_streams(self) -> None:
+        """In streams of two contexts one would read the other's events as its own."""
+        for one, other in itertools.permutations(self._streams, 2):
+            if one.startswith(other):
+                raise SettingsError(f"streams {one!r} are {other!r} of another context")
 
     def _check_names(self) -> None:
         """Of two with one name, one would never be migrated, or never run."""

@@ -117,6 +117,14 @@ def test_of_a_name_there_is_one(changed: dict[str, Any], fault: str) -> None:
         Contexts((SHOP, other))
 
 
+@pytest.mark.parametrize("streams", [("orders/",), ("orders/late/",)])
+def test_a_stream_is_of_one_context(streams: tuple[str, ...]) -> None:
+    other = BoundedContext(name="other", streams=streams)
+    with pytest.raises(SettingsError, match="of another context"):
+        Contexts((SHOP, other))
+    assert Contexts((SHOP, BoundedContext(name="third", streams=("order/",))))
+
+
 def test_they_are_found_by_name() -> None:
     assert context.load(f" {__name__}:SHOP, ") == (SHOP,)
     assert context.load(None) == context.load("") == ()
