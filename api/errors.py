@@ -21,7 +21,6 @@ from domain.errors import (
     EventExists,
     Fault,
     IdempotencyRunning,
-    Invalid,
     Repeated,
 )
 from domain.ids import Prefix
@@ -188,7 +187,6 @@ def refused(request: Request[Any, Any, Any], error: DomainError) -> Answer:
     """What a refusal is answered with."""
     if error.code not in PROBLEMS:
         return _failed(request, error)
-    faults = error.faults if isinstance(error, Invalid) else ()
     extra: dict[str, Any] = {}
     headers: dict[str, str] = {}
     if isinstance(error, EventExists):
@@ -203,7 +201,12 @@ def refused(request: Request[Any, Any, Any], error: DomainError) -> Answer:
     if isinstance(error, UpgradeRequired):
         headers["Upgrade"] = "websocket"
     return answer(
-        request, error.code, error.detail, faults=faults, extra=extra, headers=headers
+        request,
+        error.code,
+        error.detail,
+        faults=tuple(error.faults),
+        extra=extra,
+        headers=headers,
     )
 
 

@@ -15,7 +15,7 @@ from api import idempotency, operation, quotas, reading
 from api.answers import Answer
 from api.authentication import Caller
 from api.errors import KeyMissing, ScopeMissing, TenantSuspended, Unauthenticated
-from api.operation import NoParameters, Operation
+from api.operation import OPERATOR, NoParameters, Operation
 from api.request import ApiRequest
 from api.services import Services
 from domain.errors import Fault, Invalid, NotFound
@@ -107,7 +107,11 @@ async def known(services: Services, scope: Any, asks: Awaitable[Caller]) -> Call
 
 def _check_scopes(caller: Caller, scopes: Sequence[str]) -> None:
     if scopes and caller.scopes.isdisjoint(scopes):
-        raise ScopeMissing(f"it takes a key with {' or '.join(scopes)}")
+        raise ScopeMissing(f"it takes {' or '.join(map(_holder, scopes))}")
+
+
+def _holder(scope: str) -> str:
+    return "the operator's key" if scope == OPERATOR else f"a key with {scope}"
 
 
 def _check_tenant(caller: Caller, named: bytes | None, scopes: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from litestar import get
 from api import guards
 from api.answers import Answer
 from api.errors import ScopeMissing
-from api.operation import OPERATOR, public
+from api.operation import public
 from api.request import ApiRequest
 from domain.errors import Unavailable
 from projections import figures, health, telemetry
@@ -26,7 +26,7 @@ async def get_metrics(request: ApiRequest) -> Answer:
         request.services.authenticator.caller(authorization),
     )
     if not caller.is_operator:
-        raise ScopeMissing(f"it takes a key with {OPERATOR}")
+        raise ScopeMissing("it takes the operator's key")
     found: telemetry.Families = []
     try:
         async with request.services.operator.connection() as connection:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Raw, Struct
 
+from api import wording
 from api.errors import WrongMediaType, unknown
 from domain import json_text
 from domain.errors import Fault, Invalid
@@ -27,6 +28,7 @@ WRAPPED = json_text.MAX_DEPTH + 1
 
 _AT = re.compile(r" - at `(?P<path>.*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
+_ONLY_SHOWN = "it is not set here: leave it out, or send what was shown"
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _JSON = re.compile(
@@ -81,7 +83,7 @@ def mistyped(value: Raw, kind: Any, at: str) -> list[Fault]:
     try:
         decode(value, kind)
     except msgspec.ValidationError as error:
-        return _within(value, kind, at) or [_fault(error, at)]
+        return _within(value, kind, at) or [_fault(error, kind, at)]
     return []
 
 
@@ -91,6 +93,13 @@ def _within(value: Raw, kind: Any, at: str) -> list[Fault]:
         is_struct = isinstance(one, type) and issubclass(one, Struct)
         if is_struct and bytes(value).startswith(b"{"):
             return faults(bytes(value), one, at)
+        if get_origin(one) is dict and bytes(value).startswith(b"{"):
+            _, of_each = get_args(one)
+            return [
+                fault
+                for name, member in members(bytes(value), at).items()
+                for fault in mistyped(member, of_each, f"{at}/{escape(name)}")
+            ]
     return []
 
 
@@ -106,8 +115,10 @@ def changes(
     found: list[Fault] = []
     for name, value in members(raw).items():
         if name not in fields:
-            if name not in shown or not _is_same(value, shown[name]):
+            if name not in shown:
                 found.append(unknown(name))
+            elif not _is_same(value, shown[name]):
+                found.append(Fault(f"#/{escape(name)}", "unknown_field", _ONLY_SHOWN))
         elif wrong := mistyped(value, fields[name], f"#/{name}"):
             found += wrong
         else:
@@ -173,7 +184,8 @@ def _convert(
         # Read loosely, "0.5" would be a time in 1970.
         value = msgspec.convert(given, kind, strict=datetime in kinds)
     except msgspec.ValidationError as error:
-        return [Fault(name, "invalid", _detail(error), parameter=True)]
+        detail = wording.in_query(wording.expected(error, kind), texts[0])
+        return [Fault(name, "invalid", detail, parameter=True)]
     if value is None:
         return [Fault(name, "invalid", "null is no value here", parameter=True)]
     values[name] = value
@@ -182,19 +194,19 @@ def _convert(
 
 def _alternatives(kind: Any) -> Iterator[Any]:
     """The types within Annotated and unions."""
-    if get_origin(kind) is list or not get_args(kind):
+    if get_origin(kind) in (list, dict) or not get_args(kind):
         yield kind
     else:
         for part in get_args(kind):
             yield from _alternatives(part)
 
 
-def _fault(error: msgspec.ValidationError, at: str) -> Fault:
+def _fault(error: msgspec.ValidationError, kind: Any, at: str) -> Fault:
     match = _AT.search(str(error))
     place = at + _pointer(match["path"]) if match else at
     if name := _UNKNOWN.match(str(error)):
         return unknown(name[1], under=place)
-    return Fault(place, "invalid", _detail(error))
+    return Fault(place, "invalid", wording.expected(error, kind))
 
 
 def _pointer(path: str) -> str:
@@ -205,8 +217,3 @@ def _pointer(path: str) -> str:
         steps.append("/" + escape(step[1] or step[2]))
         rest = rest[step.end() :]
     return "".join(steps)
-
-
-def _detail(error: msgspec.ValidationError) -> str:
-    text = _AT.sub("", str(error)).replace("`", "")
-    return text[:1].lower() + text[1:]

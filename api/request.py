@@ -62,7 +62,7 @@ class ApiRequest(Request[Any, Caller, State]):
             most = self.route_handler.resolve_request_max_body_size() or 0
             # The server has made sure that it is a number.
             if int(self.fields.get(b"content-length", 0)) > most:
-                raise TooLarge
+                raise _too_large(most)
             self._whole = await self._read(most)
         return self._whole
 
@@ -76,7 +76,7 @@ class ApiRequest(Request[Any, Caller, State]):
             parts.append(message["body"])
             size += len(parts[-1])
             if size > most:
-                raise TooLarge
+                raise _too_large(most)
             is_more = message.get("more_body", False)
         return b"".join(parts)
 
@@ -107,3 +107,7 @@ class ApiRequest(Request[Any, Caller, State]):
         )
         whose = [str(self.caller.tenant), self.scope["path"], filters]
         return Paging(self.services.cursors, msgspec.json.encode(whose), query)
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"a body has at most {most:,} bytes here")

@@ -28,10 +28,20 @@ class Fault(NamedTuple):
     parameter: bool = False
 
 
+class RefusedEntry(NamedTuple):
+    """One of several events that the log refuses together: which, from 0, and why."""
+
+    number: int
+    code: str
+    detail: str
+
+
 class DomainError(Exception):
     """Base of all refusals; the docstring is the message when none is given."""
 
     code = "internal"
+    faults: Sequence[Fault] = ()
+    refused: Sequence[RefusedEntry] = ()
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or (self.__doc__ or "").strip()

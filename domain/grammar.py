@@ -72,7 +72,7 @@ NAME = Rule(
 DESCRIPTION = Rule(
     re.compile(r"[^\x00]*"),
     1024,
-    "a description is at most 1,024 characters without U+0000",
+    "it has at most 1,024 characters, and no U+0000",
 )
 
 

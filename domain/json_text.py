@@ -147,5 +147,5 @@ def _truncated(raw: bytes) -> str:
     try:
         json.loads(raw.decode())
     except (ValueError, RecursionError):
-        return "it ends too early"
+        return "it ends too early" if raw.strip() else "it is empty"
     return "half of a surrogate pair cannot be kept"

@@ -7,7 +7,7 @@ from msgspec import structs
 from api import observing
 from api.log import declared
 from api.request import ApiRequest
-from domain.errors import Fault, Invalid, Outdated
+from domain.errors import DomainError, Fault, Invalid, Outdated
 from domain.log.entry import Appended, Entry
 from projections import tracing
 from projections.log import views
@@ -48,7 +48,20 @@ async def append(
             return await services.append(caller, entries, checked=head)
         except Outdated:
             services.catalogue.forget(tenant_id, head)
+        except DomainError as error:
+            error.faults = error.faults or _places(error, at)
+            raise
     raise Outdated
+
+
+def _places(error: DomainError, at: str) -> list[Fault]:
+    """Which events of a batch the log refused; of a single one there is no need to say."""
+    if "{}" not in at:
+        return []
+    return [
+        Fault(at.format(refused.number), refused.code, refused.detail)
+        for refused in error.refused
+    ]
 
 
 def _traced(request: ApiRequest, entries: Sequence[Entry]) -> Sequence[Entry]:

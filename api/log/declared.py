@@ -21,7 +21,10 @@ async def check(request: ApiRequest, entries: Sequence[Entry], at: str = "#") ->
     async with request.services.database.tenant(tenant_id) as connection:
         unknown = await views.undeclared_types(connection, tenant_id, types)
     if unknown:
-        detail = "nobody has declared this type, and the tenant is strict"
+        detail = (
+            "nobody has declared this type, and the tenant is strict: "
+            "PUT /api/v1/webhook-events/{type} declares it"
+        )
         raise Invalid(
             [
                 Fault(f"{at.format(number)}/type", "type_undeclared", detail)

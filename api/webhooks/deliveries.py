@@ -114,7 +114,8 @@ async def retry_delivery(request: ApiRequest, delivery_id: FromPath[str]) -> Ans
 async def _retry(connection: Connection, tenant_id: UUID, key: DeliveryKey) -> None:
     found = await _found(connection, tenant_id, key)
     if found.webhook_state != "active":
-        raise WebhookDisabled(f"the webhook is {found.webhook_state}")
+        is_deleted = found.webhook_state == "deleted"
+        raise WebhookDisabled("the webhook is deleted" if is_deleted else None)
     if not rules.may_retry_by_hand(found.state):
         detail = "the delivery is being sent just now; wait for what comes of it"
         raise Invalid([Fault("#", "invalid", detail)], detail)

@@ -12,6 +12,7 @@ from domain.errors import (
     LimitReached,
     NotFound,
     Outdated,
+    RefusedEntry,
     Repeated,
     VersionConflict,
 )
@@ -87,12 +88,27 @@ def keep_command(claim: Claim, entries: Sequence[Entry]) -> Statement:
 
 def outcome(entries: Sequence[Entry], rows: Sequence[Any]) -> Answer | Exception:
     """What the log said of one request: all of it appended, or why not."""
-    for entry, row in zip(entries, rows, strict=True):
-        if error := _conflict(entry, row):
-            return error
+    conflicts = [
+        (number, error)
+        for number, (entry, row) in enumerate(zip(entries, rows, strict=True))
+        if (error := _conflict(entry, row))
+    ]
+    if conflicts:
+        return _all_told(conflicts)
     return [
         _appended(row, row.event_id, replayed=row.answer == "replayed") for row in rows
     ]
+
+
+def _all_told(conflicts: Sequence[tuple[int, DomainError]]) -> DomainError:
+    """The first conflict, which knows of the others."""
+    _, first = conflicts[0]
+    first.refused = [
+        RefusedEntry(number, error.code, error.detail)
+        for number, error in conflicts
+        if not isinstance(error, Outdated)  # nothing that who sent it could put right
+    ]
+    return first
 
 
 def receipts(entries: Sequence[Entry], rows: Sequence[Any]) -> Answer:

@@ -124,7 +124,8 @@ def test_what_passed_can_be_read(raw: bytes) -> None:
 
 
 REFUSED = {
-    b"": "ends too early",
+    b"": "is empty",
+    b" \n": "is empty",
     b'{"a":': "ends too early",
     b"{} x": "trailing characters",
     b'{"a":1,}': "trailing comma in object (byte 7)",

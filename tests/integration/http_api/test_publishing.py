@@ -185,6 +185,19 @@ def test_a_batch_is_all_or_nothing(account: Account) -> None:
     assert len(account.get(EVENTS)["data"]) == 1
 
 
+def test_a_batch_names_every_event_that_the_log_refuses(account: Account) -> None:
+    account.publish(**_event(id="taken-id-1", stream="held"))
+    late = _event(stream="held", expected_version=5)
+    taken = _event(id="taken-id-1", data={"other": 1})
+    events = [_event(), late, _event(), taken]
+    problem = account.client.post(BATCH, json={"events": events}).json()
+    assert (problem["status"], problem["code"]) == (409, "version_conflict")
+    assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [
+        ("#/events/1", "version_conflict"),
+        ("#/events/3", "event_exists"),
+    ]
+
+
 def test_real_content_survives(account: Account) -> None:
     data = {"text": "Ünïcödé \u2028 😀 \x7f \t", "list": [None, True, 0.1, "\\u0000"]}
     event_id = account.publish(data=data)["id"]
