@@ -224,7 +224,8 @@ returning o.tenant_id, o.webhook_id, o.replay
 -- very attempt that is settled: it may have been asked for by hand in between.
 --
 -- made: whether a request was made at all; a delivery that is too old, or out of attempts
--- after lost workers, ends without one. tells: whether its death is to be told of.
+-- after lost workers, ends without one. tells: whether its death is to be told of. left: it
+-- was not made although it had begun, so it is due again and its number is free.
 with done as materialized (
     select * from json_to_recordset(%(settlements)s::json) as d (
         tenant_id uuid, webhook_id uuid, replay int, epoch bigint, position bigint,
@@ -262,15 +263,15 @@ recorded as (
 ),
 waiting as (
     update owed o
-    set attempts = j.number,
-        next_attempt_at = case j.state
-            when 'retrying' then clock_timestamp() + make_interval(secs => j.delay) end,
+    set attempts = case j.state when 'left' then j.number - 1 else j.number end,
+        next_attempt_at = case when j.state <> 'held'
+            then clock_timestamp() + make_interval(secs => j.delay) end,
         held_at = case j.state when 'held' then clock_timestamp() end,
-        trigger = 'schedule',
+        trigger = case j.state when 'left' then o.trigger else 'schedule' end,
         status_code = case when j.made then j.status_code else o.status_code end,
         error = case when j.made then j.error else o.error end
     from judged j
-    where j.ours and j.state in ('retrying', 'held') and o.tenant_id = j.tenant_id
+    where j.ours and j.state in ('retrying', 'held', 'left') and o.tenant_id = j.tenant_id
         and o.webhook_id = j.webhook_id and o.replay = j.replay
         and o.position = j.position
         and o.next_attempt_at is null and o.held_at is null
@@ -280,7 +281,7 @@ waiting as (
 finished as (
     delete from owed o
     using judged j
-    where j.ours and j.state not in ('retrying', 'held') and o.tenant_id = j.tenant_id
+    where j.ours and j.state not in ('retrying', 'held', 'left') and o.tenant_id = j.tenant_id
         and o.webhook_id = j.webhook_id and o.replay = j.replay
         and o.position = j.position
         and o.next_attempt_at is null and o.held_at is null

@@ -50,6 +50,7 @@ class Courier:
         self._vault = vault
         self._slots = slots
         self._tasks: set[asyncio.Task[None]] = set()
+        self._carriers = 0
         self._ready: deque[tuple[Lane, Due]] = deque()  # begun, and without a slot yet
         self._busy = 0
         self._pace = Pace()
@@ -84,7 +85,8 @@ class Courier:
         lane.on_wire += 1
         lane.endpoint.begin(time.monotonic())
         self._ready.append((lane, due))
-        if len(self._tasks) < self._slots:
+        if self._carriers < self._slots:
+            self._carriers += 1
             task = asyncio.create_task(self._carry())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -97,24 +99,37 @@ class Courier:
                 task.cancel()
 
     async def _carry(self) -> None:
-        """One attempt after another in one slot, while any waits for it."""
-        while self._ready:
-            lane, due = self._ready.popleft()
-            self._busy += 1
-            try:
-                await self._deliver(lane, due)
-            except Exception as error:
-                log.error("delivery_defect", exc_info=error)
-            finally:
-                self._busy -= 1
-            self._pace.note(time.monotonic())
-            if self._slots - self.free < self._calm_at:
-                self._calm.set()
+        """One attempt after another in one slot, while any waits for it.
+
+        Who carries is counted here and not by tasks: one that has found nothing ready
+        counts no more, though its task ends a turn of the loop later.
+        """
+        try:
+            while self._ready:
+                await self._carry_one(*self._ready.popleft())
+        finally:
+            self._carriers -= 1
+
+    async def _carry_one(self, lane: Lane, due: Due) -> None:
+        self._busy += 1
+        try:
+            await self._deliver(lane, due)
+        except Exception as error:
+            log.error("delivery_defect", exc_info=error)
+        finally:
+            self._busy -= 1
+        self._pace.note(time.monotonic())
+        if self._slots - self.free < self._calm_at:
+            self._calm.set()
 
     async def _deliver(self, lane: Lane, due: Due) -> None:
         if verdict.is_over(lane, due):
             lane.withdraw()
             self._settler.add(Done(lane, due, clock.now()))
+            return
+        if lane.has_moved_on():
+            lane.withdraw()
+            self._settler.add(Done(lane, due, clock.now(), is_left=True))
             return
         target = _target(lane)
         attempt = Attempt(message.cause(target, due))

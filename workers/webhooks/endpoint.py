@@ -53,6 +53,7 @@ class Endpoint:
 
     key: WebhookKey
     is_active: bool = True
+    version: int = 0
     enabled_version: int = 0
     most: int = 10
     policy: Policy = _DURABLE
@@ -78,7 +79,7 @@ class Endpoint:
         first = not self.enabled_version
         if row.enabled_version != self.enabled_version:
             self._begin_anew(row, now)
-        self.is_active = row.state == "active"
+        self.is_active, self.version = row.state == "active", row.version
         self.limit = DisableAfter(
             failures=row.disable_failures, over_seconds=row.disable_over_seconds
         )

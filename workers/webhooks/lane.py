@@ -60,6 +60,12 @@ class Lane:
             return 0
         return self.endpoint.room(now)
 
+    def has_moved_on(self) -> bool:
+        """Whether what has begun must not be sent as it is: the webhook was disabled, ended
+        or changed while it waited for a slot."""
+        is_old = self.target and self.target.webhook_version < self.endpoint.version
+        return bool(is_old) or self.has_ended or not self.endpoint.is_active
+
     def withdraw(self) -> None:
         """What began on the wire makes no request."""
         self.on_wire -= 1

@@ -241,3 +241,56 @@ async def test_what_is_begun_ahead_waits_for_a_slot(
 
     assert receiver.most_in_flight == 4
     assert set(receiver.ids().values()) == {1}
+
+
+async def test_what_is_begun_ahead_is_not_sent_once_the_webhook_is_disabled(
+    database_url: str, log: Log, tenant_id: UUID, hook: Hook
+) -> None:
+    receiver, url = hook
+    webhook_id = await subscribe(log, tenant_id, url, max_in_flight=50)
+    await publish(log, tenant_id, 300)
+    key, context = (tenant_id, webhook_id), Context("test")
+    async with working(database_url, concurrency=4):
+        await soon(lambda: len(receiver.arrivals) >= 100)
+        receiver.gate.clear()
+        await soon(lambda: receiver.in_flight == 4)
+        sent = len(receiver.arrivals)
+        await asyncio.to_thread(commands.disable, log, context, *key, "manual")
+        await heard(database_url, *key)
+        receiver.gate.set()
+        await soon(at_rest(database_url))
+        assert len(receiver.arrivals) == sent
+        await asyncio.to_thread(commands.enable, log, Context("test"), *key)
+        await soon(finished(database_url, 300))
+
+    assert set(receiver.ids().values()) == {1}
+    assert {row.number for row in await rows(database_url, NUMBERS)} == {1}
+
+
+NUMBERS = "select number from daybook.attempts"
+POKES = "select 1 from daybook.pokes"
+POKE = "insert into daybook.pokes (tenant_id, webhook_id) values (%s, %s) returning 1"
+SENDING = """
+    select 1 from daybook.owed o join daybook.lanes l using (webhook_id)
+    where o.next_attempt_at is null and o.position <= l.sent_through"""
+
+
+async def heard(url: str, tenant_id: UUID, webhook_id: UUID) -> None:
+    """Until the worker has learned what it was told: one poke is taken after the other,
+    so when another one was, it has."""
+
+    async def no_pokes() -> bool:
+        return not await rows(url, POKES)
+
+    for _ in range(2):
+        await rows(url, POKE, tenant_id, webhook_id)
+        await soon(no_pokes)
+
+
+def at_rest(url: str) -> Any:
+    """Until nothing is begun."""
+
+    async def nothing_begun() -> bool:
+        return not await rows(url, SENDING)
+
+    return nothing_begun
