@@ -5,40 +5,31 @@ answer. Its session is not: it makes a request, a writer and a response object e
 with cookies, redirects and proxies that are all off here, for three times the CPU. What is
 left of a request is one line a header.
 
-The guard stands twice. aiohttp asks the resolver for names only and connects to a
-literal address without it; `socket_factory` sees every address a socket is made for.
+Connections are made, and judged, in `connections`.
 """
 
 import asyncio
-import functools
 import re
-import socket
 import ssl
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from domain.webhooks.address import HTTPS_PORTS
-from workers.webhooks import egress_proxy
+from workers.webhooks.connections import connector
 from workers.webhooks.egress import Guard, Resolver, client_tls, system_resolver
 from workers.webhooks.egress_proxy import EgressProxy
 from workers.webhooks.exchange import Exchange, Raised, conduct
 from workers.webhooks.sender import (
     CONNECTIONS,
-    KEEPALIVE_SECONDS,
     STANDING_HEADERS,
     Answer,
     Outgoing,
 )
-
-# A host's addresses, once judged, serve for this long.
-DNS_CACHE_SECONDS = 10
 
 MOST_PLACES = 4096  # URLs that are remembered
 _NO_TIMEOUT = aiohttp.ClientTimeout()  # the deadline is one, and ours
@@ -70,7 +61,7 @@ class AiohttpSender:
             development=development, networks=networks, resolver=resolver, ports=ports
         )
         tls = tls or client_tls()
-        self._connector = _connector(self._guard, proxy, tls, connections)
+        self._connector = connector(self._guard, proxy, tls, connections)
         self._places: dict[str, _Place] = {}
 
     async def send(self, request: Outgoing) -> Answer:
@@ -161,114 +152,3 @@ async def _exchanged(
         if not exchange.take(await content.readany()):
             return False
     return True
-
-
-def _connector(
-    guard: Guard, proxy: EgressProxy | None, tls: ssl.SSLContext, connections: int
-) -> aiohttp.TCPConnector:
-    def judged_socket(info: aiohttp.AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, address = info
-        guard.admit(str(address[0]))
-        return socket.socket(family, kind, protocol)
-
-    return _Connector(
-        guard,
-        proxy,
-        ssl=tls,
-        resolver=_JudgedNames(guard),
-        socket_factory=judged_socket,
-        ttl_dns_cache=DNS_CACHE_SECONDS,
-        limit=connections,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-    )
-
-
-class _Connector(aiohttp.TCPConnector):
-    """aiohttp's connections, through the egress proxy where there is one.
-
-    What is overridden is aiohttp's own, and private: tests/conformance fails if it moves.
-    """
-
-    def __init__(self, guard: Guard, proxy: EgressProxy | None, **options: Any) -> None:
-        super().__init__(**options)
-        made: Any = functools.partial(_Answers, loop=self._loop)
-        self._factory = made
-        self._guard = guard
-        self._proxy = proxy
-
-    async def _wrap_create_connection(self, *args: Any, **options: Any) -> Any:
-        if self._proxy is None:
-            return await super()._wrap_create_connection(*args, **options)
-        infos, request = options.pop("addr_infos"), options.pop("req")
-        for ours in ("timeout", "client_error"):  # the deadline is one, and ours
-            options.pop(ours, None)
-        try:
-            reached = await self._through(self._proxy, infos)
-            return await self._loop.create_connection(*args, **options, sock=reached)
-        except OSError as problem:
-            key = request.connection_key
-            raise aiohttp.ClientConnectorError(key, problem) from problem
-
-    async def _through(
-        self, proxy: EgressProxy, infos: Sequence[aiohttp.AddrInfoType]
-    ) -> socket.socket:
-        """To the first of the addresses that it reaches."""
-        problem = OSError("no address")
-        for *_, (ip, port, *_) in infos:
-            self._guard.admit(str(ip))
-            try:
-                return await egress_proxy.connect(proxy, str(ip), int(port))
-            except OSError as refused:
-                problem = refused
-        raise problem
-
-
-class _Answers(ResponseHandler):
-    """A whole answer counts, whatever stands behind it; and half a one is over at once.
-
-    Of bytes that come together aiohttp's parser gives all or nothing. A body behind a 204,
-    or one that is longer than its length says, is common enough. So heads are parsed first:
-    what does not belong to the answer is a fault of the connection, which is closed for it.
-    Of a fault within its body whoever reads the body is told, and not only who reads heads.
-    """
-
-    def data_received(self, data: bytes) -> None:
-        head, end, rest = data.partition(b"\r\n\r\n")
-        if rest:
-            super().data_received(head + end)
-            super().data_received(rest)
-        else:
-            super().data_received(data)
-
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        super().set_exception(exc, *cause)
-        if self._payload is not None and not self._payload.is_eof():
-            self._payload.set_exception(exc)
-
-
-class _JudgedNames(AbstractResolver):
-    """aiohttp's way to ask the guard."""
-
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=ip,
-                port=port,
-                family=socket.AF_INET6 if ":" in ip else socket.AF_INET,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for ip in await self._guard.addresses(host, port)
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
