@@ -120,8 +120,11 @@ def _place(url: str) -> _Place:
 
 def _written(place: _Place, request: Outgoing) -> bytes:
     """RFC 9112, section 2.1. Raises ValueError for what would begin another line."""
-    lines = "".join([f"{name}: {text}\r\n" for name, text in request.headers.items()])
-    if lines.count("\n") != len(request.headers) or _STRAY.search(lines):
+    headers = request.headers
+    lines = "".join([f"{name}: {text}\r\n" for name, text in headers.items()])
+    # What is printable begins no line, and most is: looking for strays takes longer.
+    is_plain = "".join([*headers, *headers.values()]).isprintable()
+    if not is_plain and (lines.count("\n") != len(headers) or _STRAY.search(lines)):
         raise ValueError("a header cannot be sent")
     head = f"{place.head}{lines}Content-Length: {len(request.body)}\r\n\r\n"
     return head.encode() + request.body
