@@ -1,5 +1,6 @@
 """What /health reads, as the operator: figures of the whole, nothing of any tenant."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from projections import postgres, rows
@@ -37,6 +38,13 @@ async def schema_version(connection: Connection) -> str:
     """The number of the last migration that was applied."""
     row = await postgres.one(connection, QUERIES["schema_version"])
     return str(row.version)
+
+
+async def without_checkpoint(connection: Connection, names: Sequence[str]) -> list[str]:
+    """Those of these projections that no migration has made yet."""
+    query = QUERIES["without_checkpoint"]
+    cursor = await connection.execute(query, {"names": list(names)})
+    return [row.name for row in await cursor.fetchall()]
 
 
 async def checkpoints(connection: Connection) -> list[Checkpoint]:

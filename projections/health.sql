@@ -3,6 +3,14 @@
 select coalesce(max(version), '0000') as version
 from public.schema_migrations where version not like '%%/%%'
 
+-- name: without_checkpoint
+-- Of these projections, those whose migration was not applied: they are in no list, and
+-- cannot run.
+select wanted.name
+from unnest(%(names)s::text[]) as wanted (name)
+where not exists (select from checkpoints c where c.name = wanted.name)
+order by 1
+
 -- name: checkpoints
 -- How far each projection is. One that has nothing to do does not move either, so it is
 -- stuck only from when the first event it has not seen was recorded. Paused is somebody's

@@ -1,6 +1,7 @@
 """Applications use the open doors of the product, and it knows none of them."""
 
 import re
+import subprocess
 import sys
 
 import pytest
@@ -147,3 +148,19 @@ def _slice(name: str) -> str | None:
     """Of which module of the domain an imported name is."""
     parts = name.removeprefix(f"examples.{OWN}.domain.").split(".")
     return parts[0] if name.startswith(f"examples.{OWN}.domain.") else None
+
+
+def test_a_worker_that_has_a_context_loads_no_http_api() -> None:
+    """Routes are named by text, so only who serves them imports them."""
+    program = (
+        f"import sys, examples.{OWN}.context;"
+        "print(*sorted({'api', 'litestar'} & sys.modules.keys()))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == ""

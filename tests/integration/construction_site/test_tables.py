@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
+from api.settings import ApiSettings
 from examples.construction_site.context import CONTEXT
 from migrations import runner
 from projections import startup
 from projections.context import Contexts
+from tests.integration.http_api.conftest import OPERATOR_KEY, running
 from tests.support import postgres
+from tests.support.builders import SECRET_KEYS
+from tests.support.waiting import eventually
 from workers.backup import restoring, taking
 from workers.backup.programs import BackupError
 
@@ -77,6 +82,22 @@ async def test_a_wall_of_theirs_that_is_open_keeps_processes_from_starting(
         admin.execute(change.encode())
     with pytest.raises(startup.Refused, match=fault):
         await startup.check(database_url, *startup.API)
+
+
+def test_an_api_before_its_migrations_is_not_ready(database_url: str) -> None:
+    settings = ApiSettings(
+        database_url=database_url, secret_keys=SECRET_KEYS, operator_key=OPERATOR_KEY
+    )
+    headers = {"Authorization": f"Bearer {OPERATOR_KEY}"}
+    with running(settings, (CONTEXT,)) as api:
+
+        def ready() -> httpx.Response:
+            return httpx.get(f"{api}/health/ready", headers=headers, trust_env=False)
+
+        eventually(lambda: "pending" in ready().text)
+        assert ready().status_code == 503
+        runner.migrate(database_url, FOLDERS)
+        assert ready().status_code == 200
 
 
 def test_they_are_backed_up_and_restored(
