@@ -33,6 +33,7 @@ from projections.webhooks.stats import Bucket, Figures, Interval, Waiting
 LENGTH = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 LOOK_BACK = {"hour": 24, "day": 30}
 MOST_BUCKETS = 750
+_LAST = datetime.max.replace(tzinfo=UTC) - LENGTH["day"]
 UNDELIVERED = frozenset({"pending", "sending", "retrying"})
 _NOTHING = Figures(None, 0, 0, 0, 0, 0.0, None, None, None)
 
@@ -81,6 +82,9 @@ def _asked(query: StatsQuery, now: datetime) -> Asked:
     filters.check(since=query.since, until=query.until)
     length = LENGTH[query.bucket]
     until = _floor((query.until or now) - timedelta(microseconds=1), query.bucket)
+    if until > _LAST:
+        detail = "it is in the last day that there is"
+        raise Invalid([Fault("until", "invalid", detail, parameter=True)])
     since = query.since or until - (LOOK_BACK[query.bucket] - 1) * length
     asked = Asked(_floor(since, query.bucket), until + length, query.bucket)
     if asked.since >= asked.until:

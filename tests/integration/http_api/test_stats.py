@@ -187,6 +187,7 @@ def test_a_long_backlog_is_counted_by_its_ends(
         ({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "until"),
         ({"since": "2020-01-01T00:00:00Z"}, "since"),
         ({"until": "0001-01-01T00:00:00Z"}, "until"),
+        ({"until": "9999-12-31T23:30:00Z"}, "until"),
         ({"state": "dead"}, "state"),
     ],
 )
