@@ -23,8 +23,9 @@ QUERIES = Queries("projections.webhooks", "delivery_pages.sql")
 # How many events of the right types a page looks at first, and at most. Where few of them
 # were owed it looks at ever more, some tens of milliseconds in all.
 SPAN, WIDER, MOST_EVENTS = 500, 8, 20_000
-# States of what has begun: its position is not beyond the lane's `sent_through`.
-_BEGUN = {"sending", "retrying", "dead", "succeeded"}
+# States of what has begun, or is to be skipped: its position is not beyond the lane's
+# `sent_through` and `skip_through`. Of a deleted webhook all that is owed is cancelled.
+_BEGUN = {"sending", "retrying", "dead", "succeeded", "cancelled"}
 _LAST_REPLAY, _LAST_WEBHOOK = 2**31 - 1, UUID(int=2**128 - 1)
 _NO_WEBHOOK = UUID(int=0)
 _LAST_POSITION = 2**53
@@ -209,6 +210,7 @@ def _params(
         "status_code": selection.status_code,
         # Only what has begun was answered.
         "begun": selection.status_code is not None or _are(states, _BEGUN),
+        "or_cancelled": "cancelled" in states,
         "held": _are(states, {"dead", "succeeded"}),
         "cancelled": _are(states, {"cancelled", "succeeded"}),
         "positions": None if selection.position is None else [selection.position],

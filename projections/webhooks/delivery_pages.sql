@@ -96,6 +96,7 @@ waiting as (
                 case when l.replay = 0 or %(every_replay)s then %(last)s
                     else %(key_position)s end,
                 case when %(begun)s and l.replay = 0
+                    and not (%(or_cancelled)s and w.state = 'deleted')
                     then greatest(l.sent_through, l.skip_through) end,
                 case when %(cancelled)s and w.state <> 'deleted' and l.replay = 0
                     then l.skip_through end)
@@ -225,6 +226,7 @@ waiting as (
                 case when l.replay = 0 or %(every_replay)s then %(last)s
                     else 9223372036854775807 end,
                 case when %(begun)s and l.replay = 0
+                    and not (%(or_cancelled)s and w.state = 'deleted')
                     then greatest(l.sent_through, l.skip_through) end,
                 case when %(cancelled)s and w.state <> 'deleted' and l.replay = 0
                     then l.skip_through end)

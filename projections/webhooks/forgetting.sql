@@ -23,7 +23,7 @@ where o.recorded_at < s.since
 -- One that is asked for again by hand meanwhile is owed by then: its result is gone when its
 -- row's lock is ours, and its attempts stay.
 with turn as materialized (
-    select pg_try_advisory_xact_lock(4919131752989213766) as is_ours
+    select pg_try_advisory_xact_lock(4919131752989213767) as is_ours
 ),
 old as materialized (
     select r.position, r.webhook_id, r.replay, r.recorded_at
@@ -31,6 +31,8 @@ old as materialized (
     where (select is_ours from turn) and r.tenant_id = %(tenant_id)s
         and r.position between %(first)s and %(last)s and r.recorded_at < %(since)s
         and r.finished_at < %(since)s
+        -- As its tenant keeps them by now: that may be longer than when this run began.
+        and r.finished_at < (select kept_since(%(tenant_id)s))
     order by r.position
     limit %(most)s
 ),

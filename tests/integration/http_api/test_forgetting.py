@@ -119,6 +119,23 @@ def test_a_tenant_keeps_it_for_as_long_as_it_wants(
     assert anothers.left("results") == anothers.positions[4:]
 
 
+def test_who_keeps_it_for_longer_by_now_loses_no_more(past: Past) -> None:
+    async def forget_then_keep() -> int:
+        link = Link(past.account.server.database_url, "daybook_worker", "test")
+        tenant_id = ids.decode("ten", past.account.tenant_id)
+        found = await link.rows(forgetting.QUERIES["outdated"])
+        [tenant] = [each for each in found if each.tenant_id == tenant_id]
+        past.worker.run(
+            "update tenants set retention_days = 101 where tenant_id = %(tenant)s"
+        )
+        gone = await forgetting._deliveries(link, tenant, 1)
+        await link.close()
+        return gone
+
+    assert asyncio.run(forget_then_keep()) == 0
+    assert past.left("results") == past.positions
+
+
 def test_statistics_do_not_change_by_it(past: Past) -> None:
     path = f"/api/v1/webhooks/{past.webhook['id']}/stats"
 
