@@ -37,7 +37,8 @@ USAGE = """usage: python3 start.py [COMMAND ...]
   test [ARGS]       lint, types and tests; with ARGS only pytest ARGS
   bench NAME        a benchmark
   soak NAME         a soak test
-  anything else     goes to the `daybook` command: env, trigger, doctor, --version ...
+  daybook --help    lists the other commands: env, trigger, events, doctor, backup ...
+  anything else     is one of those, with or without the word daybook before it
 
 The first run installs everything into .venv, with uv if it is on PATH.
 """
@@ -74,7 +75,9 @@ def main(arguments):
         check_name(words)  # before a minute of installing
     if not is_installed():
         install()
-    if words[0] == "test":
+    if words[0] == "daybook":
+        become("daybook", words[1:] or ["--help"])
+    elif words[0] == "test":
         test(words[1:])
     elif words[0] in PACKAGES:
         os.chdir(str(ROOT))

@@ -20,6 +20,9 @@ REMEDY = (
 )
 
 
+_WIDEST = 10_000  # columns; a narrower terminal goes on in the next line
+
+
 class Refusal(click.ClickException):
     """The API said no; its problem is the message."""
 
@@ -87,11 +90,11 @@ def connect(*, operator: bool = False) -> Iterator[Api]:
 
 
 def show(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
-    """Some members of each row as a table."""
+    """Some members of each row as a table, a line each: what is copied from it is whole."""
     table = Table(*names, box=None)
     for row in rows:
         table.add_row(*(escape(_text(row.get(name))) for name in names))
-    Console(soft_wrap=True).print(table)
+    Console(width=_WIDEST).print(table)
 
 
 def _text(value: Any) -> str:

@@ -209,6 +209,17 @@ def test_only_the_whole_suite_runs_in_parallel(start: ModuleType) -> None:
     assert start.pytest_options(["tests/unit"]) == ["tests/unit"]
 
 
+def test_the_name_of_the_command_may_stand_before_its_words(
+    start: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(start, "is_installed", lambda: True)
+    monkeypatch.setattr(start, "become", lambda name, words: ran.append((name, words)))
+    for words in (["env"], ["daybook", "env"], ["daybook"]):
+        start.main(words)
+    assert ran == [("daybook", ["env"]), ("daybook", ["env"]), ("daybook", ["--help"])]
+
+
 def test_help_needs_no_install(tmp_path: Path) -> None:
     answer = subprocess.run(
         [sys.executable, FILE, "--help"],
