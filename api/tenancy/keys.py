@@ -187,14 +187,18 @@ async def _tenant_of_new(request: ApiRequest, sent: CreateKey) -> UUID:
         return PLATFORM
     if sent.tenant_id is None:
         raise Invalid([Fault("#/tenant_id", "invalid", "the operator names a tenant")])
+    detail = "there is no such tenant"
     try:
         named = _tenant(request.caller, sent.tenant_id, parameter=False)
         async with _rows(request, named) as connection:
-            if await views.tenant(connection, named) is not None:
-                return named
+            found = await views.tenant(connection, named)
+        if found is not None and found.state != "offboarded":
+            return named
+        if found is not None:
+            detail = "it was offboarded, for good"
     except NotFound:
         pass
-    raise Invalid([Fault("#/tenant_id", "invalid", "there is no such tenant")])
+    raise Invalid([Fault("#/tenant_id", "invalid", detail)])
 
 
 def _tenant(caller: Caller, text: str | None, *, parameter: bool) -> UUID:

@@ -190,6 +190,12 @@ def test_a_tenant_ends(
     assert end(account, path).events == exported.events
     resumed = operator.post(f"{place}/resume")
     assert (resumed.status_code, resumed.json()["code"]) == (422, "invalid")
+    key = {"name": "k", "scopes": ["events:read"], "tenant_id": account.tenant_id}
+    [fault] = operator.post("/api/v1/keys", json=key).json()["errors"]
+    assert (fault["pointer"], fault["detail"]) == (
+        "#/tenant_id",
+        "it was offboarded, for good",
+    )
     other.publish()
 
 
