@@ -11,6 +11,8 @@ import msgspec
 
 from api.problems import PROBLEMS
 
+_LARGEST = 2**53 - 1  # of every integer: to say so each time would say nothing
+
 
 def page(document: dict[str, Any]) -> str:
     """The page's body."""
@@ -96,10 +98,15 @@ def _resolved(document: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:
 
 def _parameters(parameters: Iterable[dict[str, Any]]) -> str:
     rows = [
-        (f"<code>{one['name']}</code>", one["in"], code(one.get("description", "")))
+        (
+            f"<code>{one['name']}</code>",
+            one["in"],
+            _allowed(one["schema"]),
+            code(one.get("description", "")),
+        )
         for one in parameters
     ]
-    return table(("Parameter", "In", ""), rows)
+    return table(("Parameter", "In", "Type", ""), rows)
 
 
 def _bodies(document: dict[str, Any], call: dict[str, Any]) -> str:
@@ -133,7 +140,7 @@ def _shape(name: str, shape: dict[str, Any]) -> str:
         (
             f"<code>{escape(member)}</code>"
             + ("" if member in needed else " (optional)"),
-            _kind(schema),
+            _allowed(schema),
             code(schema.get("description", "")),
         )
         for member, schema in shape.get("properties", {}).items()
@@ -156,6 +163,20 @@ def _kind(schema: dict[str, Any]) -> str:
     kinds = schema.get("type", "any")
     words = " or ".join(kinds) if isinstance(kinds, list) else kinds
     return escape(schema.get("format", words))
+
+
+def _allowed(schema: dict[str, Any]) -> str:
+    """The type, from where to where, and what counts when nothing is said."""
+    text = _kind(schema)
+    if schema.get("maximum", _LARGEST) < _LARGEST:
+        text += f", {schema['minimum']:,} to {schema['maximum']:,}"
+    default = schema.get("default")
+    if default is None:
+        return text
+    shown = (
+        default if isinstance(default, str) else msgspec.json.encode(default).decode()
+    )
+    return f"{text}; default {escape(shown)}"
 
 
 def _example(shape: dict[str, Any]) -> str:
