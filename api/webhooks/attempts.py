@@ -38,9 +38,9 @@ def with_attempts(
     row: Delivery,
     attempts: Sequence[deliveries.Attempt],
     content: Content,
-    vault: Vault,
+    vault: Vault | None,
 ) -> DeliveryWithAttempts:
-    """A delivery with what was tried."""
+    """A delivery with what was tried; without a vault what receivers said is left out."""
     rendered = body(tenant_id, content)
     return DeliveryWithAttempts(
         **msgspec.structs.asdict(shown.delivery(row)),
@@ -109,10 +109,10 @@ def _headers(
 
 
 def _snippet(
-    tenant_id: UUID, row: deliveries.Attempt, of: Delivery, vault: Vault
+    tenant_id: UUID, row: deliveries.Attempt, of: Delivery, vault: Vault | None
 ) -> str | None:
     """The beginning of the answer, where the webhook keeps it."""
-    if row.snippet_key_id is None or row.snippet is None:
+    if vault is None or row.snippet_key_id is None or row.snippet is None:
         return None
     place = snippet_place(tenant_id, of.webhook_id, of.position, row.number)
     try:

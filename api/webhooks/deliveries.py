@@ -27,6 +27,7 @@ from domain.ids import DeliveryKey, MalformedId
 from domain.webhooks import delivery as rules
 from projections.log import views as log_views
 from projections.postgres import Connection
+from projections.vault import Vault
 from projections.webhooks import by_hand, deliveries
 
 ONE = "/api/v1/webhook-deliveries/{delivery_id:str}"
@@ -57,7 +58,8 @@ async def get_delivery(request: ApiRequest, delivery_id: FromPath[str]) -> Answe
     tenant_id, key = request.caller.tenant_id, _parse(delivery_id)
     await consistency.follow(request, PROJECTION, query.at_least)
     async with request.services.database.tenant(tenant_id) as connection:
-        return answers.json(await _with_attempts(request, connection, key))
+        vault = request.services.vault
+        return answers.json(await _with_attempts(request, connection, key, vault))
 
 
 @get(
@@ -103,7 +105,8 @@ async def retry_delivery(request: ApiRequest, delivery_id: FromPath[str]) -> Ans
     async def attempt() -> Answer:
         async with request.services.database.tenant(tenant_id) as connection:
             await _retry(connection, tenant_id, key)
-            shown_now = await _with_attempts(request, connection, key)
+            # This answer may be kept as it is: so without what is sealed where it lies.
+            shown_now = await _with_attempts(request, connection, key, None)
             head = await log_views.head(connection, tenant_id)
             answer = answers.json(shown_now, status=202, headers=answers.position(head))
             return await idempotency.keep(request, connection, answer)
@@ -125,13 +128,15 @@ async def _retry(connection: Connection, tenant_id: UUID, key: DeliveryKey) -> N
 
 
 async def _with_attempts(
-    request: ApiRequest, connection: Connection, key: DeliveryKey
+    request: ApiRequest,
+    connection: Connection,
+    key: DeliveryKey,
+    vault: Vault | None,
 ) -> DeliveryWithAttempts:
     tenant_id = request.caller.tenant_id
     row = await _found(connection, tenant_id, key)
     made = await deliveries.attempts(connection, tenant_id, row)
     content = await deliveries.content(connection, tenant_id, row)
-    vault = request.services.vault
     return attempts.with_attempts(tenant_id, row, made, content, vault)
 
 

@@ -33,6 +33,7 @@ class Server:
 
     url: str
     database_url: str
+    secret_keys: str = ""
 
     def client(self, key: str | None) -> httpx.Client:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
@@ -103,7 +104,7 @@ def server(server_url: str, template: str) -> Iterator[Server]:
             webhook_ports="8443",
         )
         with running(settings) as url:
-            yield Server(url, database_url)
+            yield Server(url, database_url, settings.secret_keys)
 
 
 @contextmanager

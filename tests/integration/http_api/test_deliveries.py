@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from domain import ids
+from projections.vault import Vault, snippet_place
 from tests.integration.http_api.conftest import Account
 
 PATH = "/api/v1/webhook-deliveries"
@@ -37,6 +38,10 @@ ATTEMPT = """
         'failed', %(at)s, 41.72, 503, 'status', '503 Service Unavailable', 5, 1, 1, 212,
         '\\x9f2c', '{"retry-after": "5"}', 18
     from owed where tenant_id = %(tenant)s and position = %(position)s"""
+
+SAID = """
+    update attempts set snippet_key_id = %(key)s, snippet = %(data)s
+    where tenant_id = %(tenant)s and position = %(position)s"""
 
 
 class Worker:
@@ -329,6 +334,30 @@ def test_a_retry_is_owed_now(
             "select count(*) from pokes where tenant_id = %(tenant)s", worker.params
         )
         assert poked.fetchone() is not None
+
+
+def test_what_a_receiver_said_is_in_no_kept_answer(
+    account: Account, published: tuple[Worker, list[int]]
+) -> None:
+    worker, positions = published
+    position = positions[STATES.index("retrying")]
+    tenant_id, webhook_id = worker.params["tenant"], worker.params["webhook"]
+    place = snippet_place(tenant_id, webhook_id, position, 1)
+    sealed = Vault(account.server.secret_keys).seal(b"said", place)
+    worker.run(SAID, position=position, key=sealed.key_id, data=sealed.data)
+    path = f"{PATH}/{delivery_id(account, position)}"
+    [tried] = account.get(path)["attempts"]
+    assert tried["response"]["snippet"] == "said"
+    key = {"Idempotency-Key": ids.fresh("evt")}
+    response = account.client.post(f"{path}/retry", headers=key)
+    assert response.status_code == 202
+    [tried] = response.json()["attempts"]
+    assert tried["response"]["snippet"] is None
+    with account.server.admin() as connection:
+        kept = connection.execute(
+            "select body from idempotency_keys where key = %s", list(key.values())
+        ).fetchone()
+    assert kept and b'"snippet":null' in kept[0]
 
 
 def test_what_is_being_sent_is_not_retried(
