@@ -60,8 +60,7 @@ class Worker:
         self._application = Log(environment(url, "daybook_worker"), together.aggregates)
         self._sender = ConfinedSender(_sending(settings))
         vault = Vault(settings.secret_keys)
-        # One connection for what is seldom, or in no hurry: single statements only, so
-        # that none waits for another's transaction.
+        # For what is seldom: single statements, so that none waits for a transaction.
         self._chores = Link(url, "daybook_worker", "chores")
         self._ender = Ender(self._chores, self._lanes)
         self._keeper = Keeper(
@@ -70,16 +69,19 @@ class Worker:
         self._settler = Settler(
             url, self._lanes, Disabler(self._application), vault, self._wake.set
         )
-        slots = settings.concurrency
         self._courier = Courier(
-            self._keeper, self._settler, self._sender, vault, slots=slots
+            self._keeper,
+            self._settler,
+            self._sender,
+            vault,
+            slots=settings.concurrency,
+            wake=self._wake.set,
         )
         self._dispatcher = Dispatcher(
             url,
             lanes=self._lanes,
             keeper=self._keeper,
             courier=self._courier,
-            slots=slots,
             wake=self._wake,
         )
         self._replayer = Replayer(self._chores, self._lanes, self._application)
@@ -132,8 +134,10 @@ class Worker:
         beginning = [task for task in tasks if task.get_name() == "dispatcher"]
         await asyncio.wait(beginning, timeout=STOP_SECONDS)
         await _cancel([task for task in tasks if task not in kept])
-        await self._dispatcher.close()
         await self._courier.drain(self._settings.grace_seconds)
+        with contextlib.suppress(*postgres.AWAY):
+            await self._dispatcher.put_back()
+        await self._dispatcher.close()
         await self._settler.drain()
         await _cancel(kept)
         await self._keeper.leave()

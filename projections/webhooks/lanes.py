@@ -69,8 +69,8 @@ class Due(Protocol):
 class Settlement(Struct, frozen=True, kw_only=True):
     """What came of one attempt, and what follows; the columns of `settle`.
 
-    `state` is a delivery's, or held: dead, with its stream waiting behind it; or left: not
-    made after all. Bytes are written as Postgres reads them: `\\x` and hexadecimal digits.
+    `state` is a delivery's, or held: dead, with its stream waiting behind it. Bytes are
+    written as Postgres reads them: `\\x` and hexadecimal digits.
     """
 
     tenant_id: UUID

@@ -197,6 +197,26 @@ join webhook_versions v on v.tenant_id = b.tenant_id and v.webhook_id = b.webhoo
     and v.version = b.webhook_version
 order by b.tenant_id, b.webhook_id, b.replay, b.position
 
+-- name: put_back
+-- Attempts that began ahead of a slot, and of which no request was made: the rows are due as
+-- they were, so nothing of them is counted.
+with mine as (
+    select l.tenant_id, l.webhook_id, l.replay, a.position, a.number
+    from unnest(
+        %(tenants)s::uuid[], %(webhooks)s::uuid[], %(replays)s::int[], %(epochs)s::bigint[],
+        %(positions)s::bigint[], %(numbers)s::int[])
+        as a (tenant_id, webhook_id, replay, epoch, position, number)
+    join lanes l using (tenant_id, webhook_id, replay, epoch)
+    order by l.tenant_id, l.webhook_id, l.replay
+    for share of l
+)
+update owed o
+set attempts = m.number - 1, next_attempt_at = clock_timestamp()
+from mine m
+where o.tenant_id = m.tenant_id and o.webhook_id = m.webhook_id and o.replay = m.replay
+    and o.position = m.position and o.next_attempt_at is null and o.held_at is null
+    and greatest(o.attempts, 1) = m.number
+
 -- name: release
 -- Heads of these streams were finished: what waits next in each is due now.
 with heads as (
@@ -224,8 +244,7 @@ returning o.tenant_id, o.webhook_id, o.replay
 -- very attempt that is settled: it may have been asked for by hand in between.
 --
 -- made: whether a request was made at all; a delivery that is too old, or out of attempts
--- after lost workers, ends without one. tells: whether its death is to be told of. left: it
--- was not made although it had begun, so it is due again and its number is free.
+-- after lost workers, ends without one. tells: whether its death is to be told of.
 with done as materialized (
     select * from json_to_recordset(%(settlements)s::json) as d (
         tenant_id uuid, webhook_id uuid, replay int, epoch bigint, position bigint,
@@ -263,15 +282,15 @@ recorded as (
 ),
 waiting as (
     update owed o
-    set attempts = case j.state when 'left' then j.number - 1 else j.number end,
-        next_attempt_at = case when j.state <> 'held'
-            then clock_timestamp() + make_interval(secs => j.delay) end,
+    set attempts = j.number,
+        next_attempt_at = case j.state
+            when 'retrying' then clock_timestamp() + make_interval(secs => j.delay) end,
         held_at = case j.state when 'held' then clock_timestamp() end,
-        trigger = case j.state when 'left' then o.trigger else 'schedule' end,
+        trigger = 'schedule',
         status_code = case when j.made then j.status_code else o.status_code end,
         error = case when j.made then j.error else o.error end
     from judged j
-    where j.ours and j.state in ('retrying', 'held', 'left') and o.tenant_id = j.tenant_id
+    where j.ours and j.state in ('retrying', 'held') and o.tenant_id = j.tenant_id
         and o.webhook_id = j.webhook_id and o.replay = j.replay
         and o.position = j.position
         and o.next_attempt_at is null and o.held_at is null
@@ -281,7 +300,7 @@ waiting as (
 finished as (
     delete from owed o
     using judged j
-    where j.ours and j.state not in ('retrying', 'held', 'left') and o.tenant_id = j.tenant_id
+    where j.ours and j.state not in ('retrying', 'held') and o.tenant_id = j.tenant_id
         and o.webhook_id = j.webhook_id and o.replay = j.replay
         and o.position = j.position
         and o.next_attempt_at is null and o.held_at is null

@@ -9,6 +9,8 @@ while its slots are empty, and asks it for more at once.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 
@@ -32,6 +34,26 @@ from workers.webhooks.verdict import Attempted, Done
 log = structlog.get_logger("daybook.deliveries")
 
 
+# What was begun ahead of its slot and has none after so long is put back: what it would be
+# sent with might not be true any more.
+PATIENCE_SECONDS = 0.1
+
+
+class Begun(NamedTuple):
+    """An attempt that was written down; `ahead`: when, if there was no slot for it."""
+
+    lane: Lane
+    due: Due
+    ahead: float | None
+
+    def is_late(self) -> bool:
+        """Whether it is not to be made now after all."""
+        if self.lane.has_moved_on():
+            return True
+        waited = 0.0 if self.ahead is None else time.monotonic() - self.ahead
+        return waited > PATIENCE_SECONDS
+
+
 class Courier:
     """Carries requests for one worker process."""
 
@@ -43,15 +65,18 @@ class Courier:
         vault: Vault,
         *,
         slots: int,
+        wake: Callable[[], None],
     ) -> None:
+        """`wake` is called when something is to be put back."""
         self._keeper = keeper
         self._settler = settler
         self._sender = sender
         self._vault = vault
-        self._slots = slots
+        self.slots, self._wake = slots, wake
         self._tasks: set[asyncio.Task[None]] = set()
-        self._carriers = 0
-        self._ready: deque[tuple[Lane, Due]] = deque()  # begun, and without a slot yet
+        self._carriers = 0  # of the tasks, those that will look for another attempt
+        self._ready: deque[Begun] = deque()  # without a slot yet
+        self._late: list[Begun] = []
         self._busy = 0
         self._pace = Pace()
         self._calm, self._calm_at = asyncio.Event(), 0
@@ -65,7 +90,7 @@ class Courier:
     @property
     def free(self) -> int:
         """How many slots nobody has, nor will have at once; below zero: some wait."""
-        return self._slots - self._busy - len(self._ready)
+        return self.slots - self._busy - len(self._ready)
 
     @property
     def ahead(self) -> int:
@@ -74,7 +99,7 @@ class Courier:
 
     async def calm(self, begun: int, seconds: float) -> None:
         """Until fewer than so many are begun and not ended; at most for so long."""
-        if self._slots - self.free >= begun:
+        if self.slots - self.free >= begun:
             self._calm.clear()
             self._calm_at = begun
             await waiting.wake_up(self._calm, seconds)
@@ -84,52 +109,58 @@ class Courier:
         lane.unsettled += 1
         lane.on_wire += 1
         lane.endpoint.begin(time.monotonic())
-        self._ready.append((lane, due))
-        if self._carriers < self._slots:
+        self._ready.append(
+            Begun(lane, due, None if self.free > 0 else time.monotonic())
+        )
+        if self._carriers < self.slots:
             self._carriers += 1
             task = asyncio.create_task(self._carry())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    def take_late(self) -> list[Begun]:
+        """What was begun and is not made: the caller puts it back."""
+        late, self._late = self._late, []
+        return late
+
     async def drain(self, seconds: float) -> None:
         """Wait for what is in flight; what is not answered by then is cut off."""
+        self._late += [begun for begun in self._ready if begun.ahead is not None]
+        self._ready = deque(begun for begun in self._ready if begun.ahead is None)
         if self._tasks:
             _, late = await asyncio.wait(set(self._tasks), timeout=seconds)
             for task in late:
                 task.cancel()
 
     async def _carry(self) -> None:
-        """One attempt after another in one slot, while any waits for it.
-
-        Who carries is counted here and not by tasks: one that has found nothing ready
-        counts no more, though its task ends a turn of the loop later.
-        """
+        """One attempt after another in one slot, while any waits for it."""
         try:
             while self._ready:
-                await self._carry_one(*self._ready.popleft())
-        finally:
+                begun = self._ready.popleft()
+                if begun.is_late() and not begun.lane.is_lost:
+                    self._late.append(begun)
+                    self._wake()
+                else:
+                    await self._carry_one(begun)
+        finally:  # in the turn in which nothing was ready: who comes next makes a task
             self._carriers -= 1
 
-    async def _carry_one(self, lane: Lane, due: Due) -> None:
+    async def _carry_one(self, begun: Begun) -> None:
         self._busy += 1
         try:
-            await self._deliver(lane, due)
+            await self._deliver(begun.lane, begun.due)
         except Exception as error:
             log.error("delivery_defect", exc_info=error)
         finally:
             self._busy -= 1
         self._pace.note(time.monotonic())
-        if self._slots - self.free < self._calm_at:
+        if self.slots - self.free < self._calm_at:
             self._calm.set()
 
     async def _deliver(self, lane: Lane, due: Due) -> None:
         if verdict.is_over(lane, due):
             lane.withdraw()
             self._settler.add(Done(lane, due, clock.now()))
-            return
-        if lane.has_moved_on():
-            lane.withdraw()
-            self._settler.add(Done(lane, due, clock.now(), is_left=True))
             return
         target = _target(lane)
         attempt = Attempt(message.cause(target, due))

@@ -18,7 +18,7 @@ from projections.failpoint import failpoint
 from projections.postgres import Link
 from projections.webhooks.lanes import OWNING, QUERIES, Due, key_of, key_params
 from workers.webhooks import targets
-from workers.webhooks.courier import Courier
+from workers.webhooks.courier import Begun, Courier
 from workers.webhooks.keeper import Keeper
 from workers.webhooks.lane import Lane, Lanes
 from workers.webhooks.states import refresh
@@ -43,7 +43,6 @@ class Dispatcher:
         lanes: Lanes,
         keeper: Keeper,
         courier: Courier,
-        slots: int,
         wake: asyncio.Event,
     ) -> None:
         """`wake` is set by whoever knows that a lane may have something to do."""
@@ -51,7 +50,6 @@ class Dispatcher:
         self._lanes = lanes
         self._keeper = keeper
         self._courier = courier
-        self._slots = slots
         self._wake = wake
         self._doubtful: set[Lane] = set()
         self._begun_at = 0.0
@@ -68,6 +66,7 @@ class Dispatcher:
         while not self._is_stopping:
             try:
                 await self._resolve_doubts()
+                await self.put_back()
                 begun = self._keeper.may_begin() and await self._fill()
             except postgres.AWAY as error:
                 log.warning("database_away", error=type(error).__name__)
@@ -79,6 +78,27 @@ class Dispatcher:
                     await waiting.wake_up(
                         self._wake, self._lanes.seconds_to_next(POLL_SECONDS)
                     )
+
+    async def put_back(self) -> None:
+        """What was begun and not made is owed as before. Raises one of AWAY.
+
+        On the connection that begins: said there, it is never said again of an attempt that
+        has begun once more. Whether it was heard may be in doubt, like what was begun.
+        """
+        late = self._courier.take_late()
+        ours = [begun for begun in late if not begun.lane.is_lost]
+        try:
+            if ours:
+                await self._link.rows(QUERIES["put_back"], _rows_of(ours))
+        except postgres.AWAY:
+            self._doubt([begun.lane for begun in ours])
+            raise
+        finally:
+            for lane, _, _ in late:
+                lane.withdraw()
+                lane.settled()
+                self._lanes.schedule(lane, time.monotonic())
+                self._lanes.line_up_all_of(lane)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -95,7 +115,7 @@ class Dispatcher:
         if free <= 0:
             return False
         # The last slots are for endpoints that answer at once.
-        is_scarce = self._courier.free <= (1 - SLOW_PART) * self._slots
+        is_scarce = self._courier.free <= (1 - SLOW_PART) * self._courier.slots
         lanes = self._lanes.next(min(LANES_AT_ONCE, free), slow=not is_scarce)
         if not lanes:
             return False
@@ -267,3 +287,11 @@ class Dispatcher:
             self._doubtful.discard(lane)
             lane.is_doubtful, lane.has_new = False, True
             self._lanes.line_up(lane)
+
+
+def _rows_of(attempts: Sequence[Begun]) -> dict[str, Any]:
+    return key_params(begun.lane.key for begun in attempts) | {
+        "epochs": [begun.lane.epoch for begun in attempts],
+        "positions": [begun.due.position for begun in attempts],
+        "numbers": [begun.due.number for begun in attempts],
+    }

@@ -40,13 +40,12 @@ class Attempted:
 @dataclass(slots=True, eq=False)
 class Done:
     """An attempt that was answered, or failed; without `attempted` none was made, for the
-    delivery is over, or for it `is_left`: its webhook has ended or changed meanwhile."""
+    delivery is over."""
 
     lane: Lane
     due: Due
     started_at: datetime
     attempted: Attempted | None = None
-    is_left: bool = False
 
 
 def age_seconds(lane: Lane, due: Due, now: datetime) -> float:
@@ -72,8 +71,6 @@ def is_over(lane: Lane, due: Due) -> bool:
 
 def decide(done: Done) -> delivery.Decision:
     """What follows from the attempt; one asked for by hand is the only one."""
-    if done.is_left:
-        return Retry(0.0)
     if done.attempted is None:
         return Dead(disable=False)
     answer, due = done.attempted.answer, done.due
@@ -177,8 +174,6 @@ def _bytea(data: bytes) -> str:
 
 
 def _state(done: Done, decision: delivery.Decision) -> str:
-    if done.is_left:
-        return "left"
     state = delivery.state_after(decision)
     if state != "dead":
         return state

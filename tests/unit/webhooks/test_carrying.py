@@ -12,7 +12,7 @@ from workers.webhooks.lane import Lane
 
 async def test_what_begins_as_the_last_slot_becomes_free_is_carried() -> None:
     nobody: Any = None
-    courier = Courier(nobody, nobody, nobody, nobody, slots=1)
+    courier = Courier(nobody, nobody, nobody, nobody, slots=1, wake=lambda: None)
     answered, second = asyncio.get_running_loop().create_future(), asyncio.Event()
 
     async def deliver(lane: Any, due: Any) -> None:
