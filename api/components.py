@@ -5,7 +5,7 @@ pattern of such ids, wherever it stands; and each shape that is sent has an exam
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +16,8 @@ from api.examples import BY_SHAPE, Examples
 from api.shapes import EventId
 
 REF = "#/components/schemas/{name}"
+
+Ids = Mapping[str, dict[str, Any]]
 
 _UNIONS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _EVENT = "^[A-Za-z0-9_-]{8,64}$"
@@ -91,6 +93,21 @@ def one_of(kinds: tuple[type[Struct], ...]) -> dict[str, Any]:
 def about(kind: type[Struct]) -> str:
     """What a type says of itself."""
     return " ".join((kind.__doc__ or "").split())
+
+
+def ids(kinds: Iterable[Any]) -> Ids:
+    """What the ids look like that are members of these types, by name.
+
+    A path's parameter of the same name looks alike: contexts say it once, by a type.
+    """
+    found = {}
+    for kind in kinds:
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            for field in msgspec.structs.fields(kind):
+                described = schema(field.type)
+                if field.name.endswith("_id") and "pattern" in described:
+                    found[field.name] = described
+    return found
 
 
 def with_pattern(name: str, described: dict[str, Any]) -> dict[str, Any]:

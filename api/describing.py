@@ -35,16 +35,16 @@ _WITH_BODY = (400, 413, 415)
 
 
 def operation(
-    route: HTTPRoute, handler: HTTPRouteHandler, one: Operation
+    route: HTTPRoute, handler: HTTPRouteHandler, one: Operation, ids: components.Ids
 ) -> dict[str, Any]:
-    """What the operation is."""
+    """What the operation is; `ids` say what is known of ids by their names."""
     [method] = handler.http_methods
     described: dict[str, Any] = {
         "operationId": handler.handler_name,
         "tags": [route.path.split("/")[3]],
         "summary": one.summary,
         "description": _about(handler, one),
-        "parameters": list(_parameters(route, method, one)),
+        "parameters": list(_parameters(route, method, one, ids)),
         "responses": {
             **{
                 str(status): _answer(kind, one.media_type)
@@ -82,10 +82,10 @@ def _about(handler: HTTPRouteHandler, one: Operation) -> str:
 
 
 def _parameters(
-    route: HTTPRoute, method: str, one: Operation
+    route: HTTPRoute, method: str, one: Operation, ids: components.Ids
 ) -> Iterator[dict[str, Any]]:
     for name in route.path_parameters:
-        schema = components.with_pattern(name, {"type": "string"})
+        schema = components.with_pattern(name, ids.get(name, {"type": "string"}))
         yield {"name": name, "in": "path", "required": True, "schema": schema}
     yield from _in_query(one.query)
     for name, about in one.headers.items():

@@ -58,10 +58,12 @@ def document(
 ) -> dict[str, Any]:
     """The document for these routes, event types, and examples by the name of a shape."""
     declared = sorted(_declared(routes), key=_path_and_method)
+    kinds = list(_kinds(one for _, _, one in declared))
+    ids = components.ids(kinds)
     paths: dict[str, Any] = {}
     for route, handler, one in declared:
         [method] = handler.http_methods
-        described = describing.operation(route, handler, one)
+        described = describing.operation(route, handler, one, ids)
         paths.setdefault(route.path_format, {})[method.lower()] = described
     return {
         "openapi": "3.1.0",
@@ -75,9 +77,7 @@ def document(
             for name, one in sorted(types.items())
         },
         "components": {
-            "schemas": components.schemas(
-                _kinds(one for _, _, one in declared), examples
-            ),
+            "schemas": components.schemas(kinds, examples),
             "responses": describing.refusals(),
             "parameters": describing.PARAMETERS,
             "securitySchemes": {"key": _SECURITY, "ticket": _TICKET},

@@ -47,6 +47,7 @@ class ShownDocument(Struct):
 class ShownFolder(Struct):
     """The documents of a folder, all versions that were not removed, the oldest first."""
 
+    dossier_id: Id
     data: list[ShownDocument]
 
 
@@ -87,7 +88,8 @@ async def upload_document(request: ApiRequest, dossier_id: FromPath[str]) -> Ans
 async def get_folder(request: ApiRequest, dossier_id: FromPath[str]) -> Answer:
     """As it is now; one that never had a document is empty."""
     found = await read(request, commands.load, identity(dossier_id))
-    return answers.json(ShownFolder([shown(one) for one in found.present()]))
+    documents = [shown(one) for one in found.present()]
+    return answers.json(ShownFolder(found.dossier_id, documents))
 
 
 @delete(ONE, **operation("Remove a document", scopes=WRITE, answers={204: None}))

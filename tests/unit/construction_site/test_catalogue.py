@@ -70,3 +70,16 @@ def test_each_shape_that_is_sent_has_an_example_that_keeps_it() -> None:
 )
 def test_the_paths_are_those_that_customers_know(method: str, path: str) -> None:
     assert DOCUMENT["paths"][path][method]["responses"]
+
+
+def test_every_id_in_a_path_has_a_pattern() -> None:
+    loose = [
+        (path, parameter["name"])
+        for path, methods in DOCUMENT["paths"].items()
+        for described in methods.values()
+        for parameter in described["parameters"]
+        if parameter.get("in") == "path"
+        and parameter["name"].endswith("_id")
+        and "pattern" not in parameter["schema"]
+    ]
+    assert loose == []
