@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+import psycopg
 from msgspec import Meta, Struct
+from psycopg.conninfo import conninfo_to_dict
 
 PREFIX = "DAYBOOK_"
 S = TypeVar("S", bound=Struct)
@@ -30,6 +32,15 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
+    def __post_init__(self) -> None:
+        # Told here, and without its value: there is a password in it.
+        try:
+            conninfo_to_dict(self.database_url)
+        except psycopg.Error:
+            raise ValueError(
+                "DAYBOOK_DATABASE_URL is no address of a database"
+            ) from None
+
 
 def read(kind: type[S], environ: Mapping[str, str]) -> S:
     """A `kind` from the variables named after its fields; raises SettingsError.
@@ -46,7 +57,7 @@ def read(kind: type[S], environ: Mapping[str, str]) -> S:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"a {PREFIX}* variable is wrong: {error}") from error
+        raise SettingsError(_wrong(str(error))) from error
 
 
 def text(name: str, environ: Mapping[str, str]) -> str:
@@ -67,6 +78,16 @@ def text(name: str, environ: Mapping[str, str]) -> str:
 def variable(field: str) -> str:
     """The environment variable of a field."""
     return PREFIX + field.upper()
+
+
+def _wrong(message: str) -> str:
+    """msgspec's words, which end with the field's name, or with none."""
+    what, _, field = message.partition(" - at `$.")
+    if field:
+        return f"{variable(field.rstrip('`'))} is wrong: {what}"
+    if what.startswith(PREFIX):
+        return what
+    return f"a {PREFIX}* variable is wrong: {what}"
 
 
 def _about(field: msgspec.structs.FieldInfo) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import resource
 import socket
 from collections.abc import Iterator
@@ -41,8 +42,12 @@ def listen(host: str, port: int, *, others: int = 0) -> socket.socket:
         try:
             sock.bind((host, candidate))
             sock.listen(BACKLOG)
-        except OSError:
+        except OSError as error:
             sock.close()
+            if error.errno != errno.EADDRINUSE:
+                raise PortsTaken(
+                    f"{host} port {candidate} cannot be listened on: {error.strerror}"
+                ) from error
         else:
             return sock
     raise PortsTaken(f"port {port} is taken: choose another with --port")

@@ -90,5 +90,12 @@ def test_what_a_worker_may_be_told(name: str, value: str) -> None:
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
 def test_what_a_worker_may_not_be_told(name: str, value: str) -> None:
-    with pytest.raises(SettingsError, match=name):
+    with pytest.raises(SettingsError, match=f"{settings.variable(name)} is wrong"):
         settings.read(WorkerSettings, GIVEN | {settings.variable(name): value})
+
+
+@pytest.mark.parametrize("url", ["hunter2", "postgresql://u:hunter2@db:port:1/x y"])
+def test_what_is_no_address_of_a_database_is_not_shown(url: str) -> None:
+    with pytest.raises(SettingsError, match="DAYBOOK_DATABASE_URL is no") as caught:
+        settings.read(DatabaseSettings, {"DAYBOOK_DATABASE_URL": url})
+    assert "hunter2" not in str(caught.value)

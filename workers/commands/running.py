@@ -30,9 +30,13 @@ from workers.settings import LogSettings, WorkerSettings
 from workers.stopping import on_signals
 from workers.worker import Worker
 
+PORT = click.IntRange(0, 65_535)
+
 
 @click.command()
-@click.option("--port", default=8484, show_default=True, help="0 is any free port")
+@click.option(
+    "--port", type=PORT, default=8484, show_default=True, help="0 is any free port"
+)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="default: .daybook")
 @click.option("--no-demo", is_flag=True, help="no demonstration events, no webhook")
 @click.option("--reset", is_flag=True, help="forget everything first")
@@ -47,6 +51,12 @@ def dev(
         raise click.ClickException(
             f"it runs already in {folder}: end it, or choose another --data-dir"
         )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(
+            f"{folder} cannot be made: {error.strerror}; choose another --data-dir"
+        ) from error
     if reset:
         embedded.remove(folder / "postgres")
         (folder / "keys.json").unlink(missing_ok=True)
@@ -66,7 +76,9 @@ def dev(
 
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, envvar="DAYBOOK_HOST")
-@click.option("--port", default=8484, show_default=True, envvar="DAYBOOK_PORT")
+@click.option(
+    "--port", type=PORT, default=8484, show_default=True, envvar="DAYBOOK_PORT"
+)
 @click.option(
     "--trusted-proxies",
     envvar="DAYBOOK_TRUSTED_PROXIES",
@@ -158,7 +170,7 @@ def env() -> None:
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8485, show_default=True)
+@click.option("--port", type=PORT, default=8485, show_default=True)
 @click.option(
     "--secret",
     "secrets",
@@ -174,7 +186,12 @@ def receive(host: str, port: int, secrets: tuple[str, ...]) -> None:
         stop = asyncio.Event()
         on_signals(stop.set)
         receiver = Receiver(lambda: secrets, screen.arrival)
-        screen.say(f"{await receiver.start(host, port)}/hooks/")
+        try:
+            url = await receiver.start(host, port)
+        except OSError as error:
+            detail = f"{host} port {port} cannot be listened on: {error.strerror}"
+            raise serve.PortsTaken(detail) from error
+        screen.say(f"{url}/hooks/")
         await stop.wait()
         await receiver.stop()
 
