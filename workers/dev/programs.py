@@ -41,6 +41,7 @@ class Programs:
             stdout=PIPE,
             stderr=STDOUT,
             env=inherited | given | environ,
+            start_new_session=True,  # Ctrl-C is for us; they end with the pipe
         )
         heard = asyncio.Event()
         reading = asyncio.create_task(self._read(name, process, heard))

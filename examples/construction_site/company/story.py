@@ -6,8 +6,10 @@ the same ids.
 
 import hashlib
 import random
-from datetime import date, timedelta
+from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime, timedelta
 
+from domain import clock
 from examples.construction_site.company.people import (
     DOCUMENTS,
     INCIDENTS,
@@ -24,7 +26,7 @@ from examples.construction_site.domain.planning import commands as planning
 from examples.construction_site.domain.sites import commands as sites
 from examples.construction_site.domain.timesheets import commands as timesheets
 
-FIRST_MONDAY, WEEKS = date(2026, 9, 28), 8
+FIRST_MONDAY, WEEKS = date(2026, 9, 21), 8
 DAYS = 6  # of a week: they work on Saturdays
 BLOCKS = (0, 2, 4)  # the days on which an assignment begins; it has two
 AWAY = 0.06  # of the worker-days
@@ -45,19 +47,26 @@ class Story:
 
     def tell(self) -> None:
         """All of it."""
-        for place in SITES:
-            sites.create(self._desk, place.chantier_id, place.nom, place.adresse)
-            sites.move(self._desk, place.chantier_id, "en_cours")
+        with _at(FIRST_MONDAY, 7):
+            for place in SITES:
+                sites.create(self._desk, place.chantier_id, place.nom, place.adresse)
+                sites.move(self._desk, place.chantier_id, "en_cours")
         for week in range(WEEKS):
-            monday = FIRST_MONDAY + timedelta(weeks=week)
+            self._tell_week(FIRST_MONDAY + timedelta(weeks=week))
+        with _at(FIRST_MONDAY + timedelta(weeks=WEEKS), 8):
+            sites.move(self._desk, SITES[0].chantier_id, "receptionne")
+            self._upload(LAST_FOLDER, "bilan.pdf", SITES[0].chef)
+
+    def _tell_week(self, monday: date) -> None:
+        with _at(monday, 8):
             self._plan(monday)
-            for number in range(DAYS):
-                day = monday + timedelta(days=number)
-                self._work(day, number // 2)
-                self._happen(day)
+        for number in range(DAYS):
+            day = monday + timedelta(days=number)
+            self._work(day, number // 2)
+            with _at(day, 18):
+                self._happen()
+        with _at(day, 19):
             self._file(monday)
-        sites.move(self._desk, SITES[0].chantier_id, "receptionne")
-        self._upload(LAST_FOLDER, "bilan.pdf", "chef-abel")
 
     def _plan(self, monday: date) -> None:
         """Who is where, two days at a time; some plans change, some are taken back."""
@@ -87,23 +96,25 @@ class Story:
     def _book(self, worker: str, place: Place, day: date, minutes: int) -> None:
         """Hours, from their booking to their validation."""
         named = f"h-{self._next('h'):05}"
-        timesheets.book(
-            self._desk,
-            named,
-            worker,
-            place.chantier_id,
-            day.isoformat(),
-            minutes,
-            worker,
-        )
+        with _at(day, 16):
+            timesheets.book(
+                self._desk,
+                named,
+                worker,
+                place.chantier_id,
+                day.isoformat(),
+                minutes,
+                worker,
+            )
         drawn = self._random.random()
-        if drawn < REJECTED:
-            timesheets.reject(self._desk, named, place.chef, "not on the site that day")
-        if drawn < CORRECTED:
-            timesheets.correct(self._desk, named, minutes - 15, worker)
-        timesheets.validate(self._desk, named, place.chef)
+        with _at(day, 17):
+            if drawn < REJECTED:
+                timesheets.reject(self._desk, named, place.chef, "not there that day")
+            if drawn < CORRECTED:
+                timesheets.correct(self._desk, named, minutes - 15, worker)
+            timesheets.validate(self._desk, named, place.chef)
 
-    def _happen(self, day: date) -> None:
+    def _happen(self) -> None:
         """Incidents: some are reported, some grow worse, most are closed within days."""
         for place in SITES:
             for _ in range(self._random.randrange(6)):
@@ -152,6 +163,11 @@ class Story:
         """1, 2, 3 ... of each kind."""
         self._numbers[kind] = self._numbers.get(kind, 0) + 1
         return self._numbers[kind]
+
+
+def _at(day: date, hour: int) -> AbstractContextManager[None]:
+    """What is told within happened then."""
+    return clock.at(datetime(day.year, day.month, day.day, hour, tzinfo=UTC))
 
 
 def _place(number: int, block: int, week: int) -> Place:

@@ -1,6 +1,7 @@
 """The seed company's story: the same each time, recorded in groups, once."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -31,10 +32,11 @@ class Log:
             raise Unavailable
         for aggregate in group:
             for event in aggregate.collect_events():
-                data = {k: v for k, v in vars(event).items() if k != "timestamp"}
                 self.heads[aggregate.id] += 1
                 assert event.originator_version == self.heads[aggregate.id]
-                self.events.append((event.TOPIC, aggregate.id, self._calls, data))
+                self.events.append(
+                    (event.TOPIC, aggregate.id, self._calls, dict(vars(event)))
+                )
 
     def load(self, kind: type[Any], originator_id: str) -> Any:
         if not self.heads[originator_id]:
@@ -73,6 +75,12 @@ def test_it_is_the_same_each_time(whole: Log) -> None:
     again = Log()
     load(again)
     assert told(again) == told(whole)
+
+
+def test_it_happened_in_its_own_weeks(whole: Log) -> None:
+    moments = [data["timestamp"] for _, _, _, data in whole.events]
+    assert min(moments) == datetime(2026, 9, 21, 7, tzinfo=UTC)
+    assert max(moments) == datetime(2026, 11, 16, 8, tzinfo=UTC)
 
 
 def test_another_seed_tells_another(whole: Log) -> None:
