@@ -134,3 +134,14 @@ def test_it_is_made_anew_while_hours_are_booked(
     # then
     assert (found["state"], found["parity"]["equal"]) == ("switched", True)
     eventually(lambda: caught_up(server, account))
+
+
+@pytest.mark.usefixtures("seeded")
+def test_its_streams_are_those_that_it_keeps_from_publishers(server: Server) -> None:
+    with server.admin() as admin:
+        rows = admin.execute(
+            "select distinct split_part(stream, '/', 1) || '/' from events"
+            " where topic = any(%s)",
+            [list(CONTEXT.meanings)],
+        ).fetchall()
+    assert {stream for (stream,) in rows} == set(CONTEXT.streams)
