@@ -35,7 +35,6 @@ class _Place(NamedTuple):
 
     code: int
     position: int
-    replay: int
 
 
 async def retry(connection: Connection, tenant_id: UUID, of: Delivery) -> bool:
@@ -77,7 +76,7 @@ class Redrive:
     def __init__(self, dead: Dead, began_at: datetime) -> None:
         self._dead = dead
         self._params = dead._asdict() | {"began_at": began_at, "most": STEP}
-        self._place: _Place | None = _Place(-1, 0, 0)
+        self._place: _Place | None = _Place(-1, 1)
         self._holds = True
 
     @property
@@ -121,15 +120,26 @@ class Redrive:
         return count
 
     async def _next(
-        self, connection: Connection, after: _Place
+        self, connection: Connection, place: _Place
     ) -> list[tuple[int, int]]:
-        params = self._params | after._asdict()
+        params = self._params | place._asdict()
         rows = await (
             await connection.execute(QUERIES["dead_letters"], params)
         ).fetchall()
-        last = rows[-1] if len(rows) == STEP else None
-        self._place = last and _Place(last.code, last.position, last.replay)
-        return [(row.position, row.replay) for row in rows]
+        if len(rows) == STEP:
+            # Of the last position there may be more, but for what was a whole step of it.
+            last = max(rows[-1].position, place.position + 1)
+            self._place = _Place(place.code, last)
+        else:
+            self._place = await self._next_code(connection, params)
+        return [(row.position, row.replay) for row in rows if row.is_meant]
+
+    async def _next_code(
+        self, connection: Connection, params: dict[str, Any]
+    ) -> _Place | None:
+        cursor = await connection.execute(QUERIES["dead_code"], params)
+        row = await cursor.fetchone()
+        return row and _Place(row.code, 1)
 
     async def _redrive(
         self, connection: Connection, found: Sequence[tuple[int, int]]

@@ -65,25 +65,42 @@ returning position
 -- die again at once would never end.
 select clock_timestamp() as began_at
 
--- name: dead_letters
--- The next dead deliveries of a webhook, in the order of an index, after a place in it.
-select r.position, r.replay, coalesce(r.status_code, 0) as code
+-- name: dead_code
+-- The next status that dead deliveries of a webhook ended with; 0 is none. One look in an
+-- index.
+select code_of(r.status_code) as code
 from results r
-left join replays j using (tenant_id, webhook_id, replay)
 where r.tenant_id = %(tenant_id)s and r.webhook_id = %(webhook_id)s and r.state = 'dead'
-    and r.finished_at <= %(began_at)s
-    and (coalesce(r.status_code, 0), r.position, r.replay)
-        > (%(code)s, %(position)s, %(replay)s)
-    and (%(since)s::timestamptz is null
-        or coalesce(j.created_at, r.recorded_at) >= %(since)s)
-    and (%(until)s::timestamptz is null
-        or coalesce(j.created_at, r.recorded_at) < %(until)s)
-order by coalesce(r.status_code, 0), r.position, r.replay
-limit %(most)s
+    and code_of(r.status_code) > %(code)s
+order by code_of(r.status_code)
+limit 1
+
+-- name: dead_letters
+-- The next dead deliveries of a webhook that ended with one status, from a position on, and
+-- whether each is meant. They are looked at in the order of the index by outcome, and judged
+-- then: so a step costs its own rows, however many there are. (Judged where they are found,
+-- the planner takes them for few, and sorts them all for each step.)
+select r.position, r.replay,
+    r.finished_at <= %(began_at)s and r.finished_at >= (select kept_since(%(tenant_id)s))
+        and (%(since)s::timestamptz is null
+            or coalesce(j.created_at, r.recorded_at) >= %(since)s)
+        and (%(until)s::timestamptz is null
+            or coalesce(j.created_at, r.recorded_at) < %(until)s) as is_meant
+from (
+    select r.position, r.replay, r.recorded_at, r.finished_at
+    from results r
+    where r.tenant_id = %(tenant_id)s and r.webhook_id = %(webhook_id)s
+        and r.state = 'dead' and code_of(r.status_code) = %(code)s
+        and r.position >= %(position)s
+    order by r.position
+    limit %(most)s) r
+left join replays j on j.tenant_id = %(tenant_id)s and j.webhook_id = %(webhook_id)s
+    and j.replay = r.replay
+order by r.position
 
 -- name: redrive
 -- These dead deliveries are owed again: the same ones, attempts counted on, the schedule
--- from its beginning. Those that are dead no more are left as they are.
+-- from its beginning. Those that are dead no more, or kept no longer, are left as they are.
 with wanted as (
     select * from unnest(%(positions)s::bigint[], %(replays)s::int[])
         as w (position, replay)
@@ -93,6 +110,7 @@ taken as (
     using wanted w
     where r.tenant_id = %(tenant_id)s and r.webhook_id = %(webhook_id)s
         and r.position = w.position and r.replay = w.replay and r.state = 'dead'
+        and r.finished_at >= (select kept_since(%(tenant_id)s))
     returning r.*
 ),
 counted as (

@@ -6,6 +6,7 @@ import pytest
 
 from domain import ids
 from domain.ids import DeliveryKey
+from projections.webhooks import by_hand
 from tests.integration.http_api.conftest import Account
 from tests.integration.http_api.test_deliveries import HandOff, Worker
 
@@ -76,6 +77,29 @@ def test_those_of_an_interval(grave: Grave) -> None:
     assert grave.redriven(since=second, until=fourth) == 2
     assert grave.redriven(until=second) == 1
     assert grave.redriven(since=fourth) == 3
+
+
+MIXED = """
+    update results set status_code = (array[null, 503, 404])[1 + position %% 3],
+        finished_at = finished_at - case when position = %(old)s
+            then interval '91 days' else interval '0' end
+    where tenant_id = %(tenant)s and state = 'dead'"""
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_step_by_step_through_every_status(
+    grave: Grave, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """And what is kept no longer is no more redriven than it is shown."""
+    monkeypatch.setattr(by_hand, "STEP", step)
+    grave.worker.run(MIXED, old=grave.positions[2])
+    created = grave.account.get("/api/v1/webhook-deliveries", state="dead")["data"]
+    since = created[-2]["created_at"]
+    assert grave.redriven(since=since) == 4
+    assert grave.redriven(all=True) == 1
+    kept = [each for each in grave.positions[:6] if each != grave.positions[2]]
+    assert [row[0] for row in grave.owed()] == kept
+    assert grave.redriven(delivery_ids=grave.ids()) == 0
 
 
 def test_those_of_a_disabled_webhook_wait(grave: Grave) -> None:
