@@ -15,6 +15,7 @@ WAIT_SECONDS = 60.0
 # The roles in which each process connects.
 API: tuple[postgres.Role, ...] = ("daybook_app", "daybook_edge", "daybook_operator")
 WORKER: tuple[postgres.Role, ...] = ("daybook_worker",)
+MIGRATE = "run `daybook migrate`"
 
 log = structlog.get_logger("daybook.startup")
 
@@ -29,6 +30,7 @@ async def check(url: str, *roles: postgres.Role) -> None:
         async with await postgres.connect(url, role, "start-up") as connection:
             await _check_identity(connection, role)
             if number == 0:  # what follows is the same for all
+                await _check_schema(connection)
                 await _check_durability(connection)
                 if found := await isolation.faults(connection):
                     raise Refused("tenants are not kept apart: " + "; ".join(found))
@@ -43,8 +45,14 @@ async def wait_and_check(url: str, *roles: postgres.Role) -> None:
             return await _warn(url, roles[0])
         except postgres.AWAY as error:
             if time.monotonic() > deadline:
-                raise Refused(f"the database does not answer: {error}") from error
+                raise Refused(_absent(error, roles)) from error
             await asyncio.sleep(0.5)
+
+
+def _absent(error: Exception, roles: tuple[postgres.Role, ...]) -> str:
+    """Why there was no connection; a server that was never migrated has no such role."""
+    told = f"the database does not answer: {error}"
+    return f"{told}; {MIGRATE}" if any(role in told for role in roles) else told
 
 
 async def undurable(connection: Connection) -> list[str]:
@@ -69,6 +77,11 @@ async def _check_identity(connection: Connection, role: postgres.Role) -> None:
         raise Refused(f"the connection acts as {identity.role}, not as {role}")
     if not OLDEST <= identity.version < NEWEST:
         raise Refused(f"Postgres {identity.version // 10000} is not 15 to 18")
+
+
+async def _check_schema(connection: Connection) -> None:
+    if not (await postgres.one(connection, QUERIES["is_migrated"])).is_migrated:
+        raise Refused(f"there is no Daybook in this database: {MIGRATE}")
 
 
 async def _check_durability(connection: Connection) -> None:

@@ -3,6 +3,11 @@
 select name, setting from pg_settings
 where name in ('fsync', 'full_page_writes', 'synchronous_commit')
 
+-- name: is_migrated
+-- Whether there is anything to serve. A schema that is absent, or not ours to use, is null.
+select coalesce(has_schema_privilege(to_regnamespace('daybook'), 'usage'), false)
+    and to_regclass('daybook.events') is not null as is_migrated
+
 -- name: identity
 -- Who we are to the database, and what would let us past row-level security.
 select r.rolname as role, r.rolsuper as is_super, r.rolbypassrls as bypasses,

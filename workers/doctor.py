@@ -147,8 +147,8 @@ def _connections(row: Any, ours: Sequence[Any]) -> Finding:
     purposes = ", ".join(f"{each.connections} {each.purpose}" for each in ours)
     sums = sum(each.connections for each in ours)
     detail = (
-        f"{row.used} of {row.most} in use, {sums} of them Daybook's ({purposes}); "
-        f"Postgres {row.version}"
+        f"{row.used} of {row.most} in use, {sums} of them Daybook's"
+        f"{f' ({purposes})' if purposes else ''}; Postgres {row.version}"
     )
     if row.used >= row.most * 0.9:
         detail += ": raise max_connections, or run fewer processes"

@@ -399,6 +399,13 @@ def test_into_a_database_that_is_not_empty(
         restoring.restore(empty_database_url, backed_up)
 
 
+def test_there_is_nothing_to_back_up(empty_database_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "nothing.daybook"
+    with pytest.raises(BackupError, match="there is no Daybook in this database"):
+        taking.take(empty_database_url, path)
+    assert not path.exists()
+
+
 def test_a_damaged_file(empty_database_url: str, backed_up: Path) -> None:
     data = bytearray(backed_up.read_bytes())
     data[len(data) // 2] ^= 1

@@ -1,6 +1,7 @@
 """The proof at start-up: it holds for what the migrations make, and sees each open wall."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -147,6 +148,18 @@ async def test_a_process_refuses_to_start_and_says_why(database_url: str) -> Non
     roles = ("daybook_app", "daybook_operator")
     with pytest.raises(startup.Refused, match="no forced row-level security on: ev"):
         await startup.wait_and_check(database_url, *roles)
+
+
+async def test_a_database_without_tables_is_told_what_it_lacks(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(startup.Refused, match="run `daybook migrate`"):
+        await startup.wait_and_check(empty_database_url, "daybook_app")
+    # A server that has never seen Daybook has not even its roles.
+    monkeypatch.setattr(startup, "WAIT_SECONDS", 0)
+    absent: Any = "daybook_absent"
+    with pytest.raises(startup.Refused, match="run `daybook migrate`"):
+        await startup.wait_and_check(empty_database_url, absent)
 
 
 async def test_a_pool_that_acts_as_another_is_refused(

@@ -75,7 +75,10 @@ def _snapshot(connection: Connection) -> str:
 
 
 def _manifest(connection: Connection, tool: Programs) -> Manifest:
-    [about] = connection.execute(QUERIES["about"]).fetchall()
+    try:
+        [about] = connection.execute(QUERIES["about"]).fetchall()
+    except psycopg.errors.UndefinedTable:
+        raise BackupError("there is no Daybook in this database") from None
     migrations = connection.execute(QUERIES["migrations"]).fetchall()
     return Manifest(
         daybook=version("daybook"),

@@ -80,7 +80,7 @@ def revoke_key(key_id: str, tenant_id: str | None) -> None:
 def _whose(tenant_id: str | None, platform: bool) -> dict[str, str]:
     """Said in so many words: who forgets the tenant must not get a key for all of them."""
     if platform == (tenant_id is not None):
-        raise click.UsageError("one of --tenant and --platform")
+        raise click.UsageError("name --tenant or --platform, one of the two")
     return {} if tenant_id is None else {"tenant_id": tenant_id}
 
 
