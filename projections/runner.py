@@ -41,14 +41,23 @@ log = structlog.get_logger("daybook.projection")
 class Runner:
     """One projection in one process; `wake` it when the log has grown."""
 
-    def __init__(self, url: str, projection: Projection, *, waits: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        projection: Projection,
+        *,
+        waits: bool = True,
+        gathers: float = 0.0,
+    ) -> None:
         """`waits`: each commit, for the disk. It need not where a batch is nothing but rows
         made of the log: a crash of the server takes them and the checkpoint's move, and
         they are made again. What is done because of them, a request to a receiver first
         of all, is written down by a commit that waits, which takes all before it along.
+
+        `gathers`: seconds from a wake-up to the batch, for what is in no hurry.
         """
         self._url = url
-        self._waits = waits
+        self._waits, self._gathers = waits, gathers
         self._projection = projection
         telemetry.will_run(projection.name)
         self._wake = asyncio.Event()
@@ -93,6 +102,7 @@ class Runner:
                 self._refusals = 0
                 if not worked:
                     await waiting.wake_up(self._wake, POLL_SECONDS)
+                    await asyncio.sleep(self._gathers)
 
     async def _connect(self) -> Connection:
         return await postgres.connect(

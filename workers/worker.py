@@ -40,6 +40,8 @@ log = structlog.get_logger("daybook.worker")
 
 STOP_SECONDS = 1.0  # for the statement that begins attempts just now
 UPKEEP_SECONDS = 24 * 3600.0
+# Read models have fewer, larger batches for it; who waits for one looks as often.
+GATHER_SECONDS = 0.02
 # For test deliveries: one that waits for a connection does so within its own deadline.
 SPARE_CONNECTIONS = 50
 
@@ -184,12 +186,13 @@ class Worker:
 
 
 def _runners(url: str, handoff: Handoff, together: Contexts) -> dict[str, Runner]:
-    """Of every projection. Somebody's handler may do more than to write rows: it waits."""
-    made_again = (handoff, *together.read_models)
-    return {
-        each.name: Runner(url, each, waits=each not in made_again)
-        for each in (handoff, *together.every)
-    }
+    """Of every projection. Somebody's handler may do more than to write rows: it waits for
+    the disk. And deliveries go before what is only read."""
+    runners = {each.name: Runner(url, each) for each in together.every}
+    for each in together.read_models:
+        runners[each.name] = Runner(url, each, waits=False, gathers=GATHER_SECONDS)
+    runners[handoff.name] = Runner(url, handoff, waits=False)
+    return runners
 
 
 def _sending(settings: WorkerSettings) -> MakeSender:

@@ -27,12 +27,16 @@ from workers.webhooks.lane import Lane, Lanes
 from workers.webhooks.verdict import Done
 
 MOST_AT_ONCE = 500
-BUSY = 10  # a batch of so many: more are coming, and a statement's cost is the batch's
+# A statement and its commit cost as much as twenty of their rows, so settles are no closer
+# together than this, unless there are enough.
 ENOUGH = 64
 GATHER_SECONDS = 0.02
 # Where an order is kept, what comes next in a stream waits for what came of its head. And
-# what was begun again is settled sooner: with lost workers its attempts are used up.
+# what was begun again is settled sooner: with lost workers its attempts are used up. Of
+# these only many at once gather, and not for as long.
+BUSY = 10
 SHORT_GATHER_SECONDS = 0.005
+
 
 log = structlog.get_logger("daybook.deliveries")
 
@@ -57,6 +61,7 @@ class Settler:
         self._waiting: deque[Done] = deque()
         self._wake = asyncio.Event()
         self._enough = asyncio.Event()
+        self._is_busy = False
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -65,7 +70,7 @@ class Settler:
         self._waiting.append(done)
         self._quiet.clear()
         self._wake.set()
-        if len(self._waiting) >= ENOUGH:
+        if len(self._waiting) >= ENOUGH or (_is_awaited(done) and not self._is_busy):
             self._enough.set()
         self._settled()  # its slot is free already, though it is not settled
 
@@ -84,19 +89,17 @@ class Settler:
             while self._waiting:
                 count = min(MOST_AT_ONCE, len(self._waiting))
                 batch = [self._waiting.popleft() for _ in range(count)]
+                self._is_busy = count >= BUSY
+                self._enough.clear()
                 await self._settle(batch)
-                if count >= BUSY:
-                    await self._gather(batch)
+                await self._gather(any(map(_is_awaited, batch)))
             self._quiet.set()
 
-    async def _gather(self, settled: Sequence[Done]) -> None:
-        is_awaited = any(
-            done.due.ordered is not None or done.due.number > 1 for done in settled
-        )
+    async def _gather(self, is_awaited: bool) -> None:
+        if is_awaited and not self._is_busy:
+            return
         seconds = SHORT_GATHER_SECONDS if is_awaited else GATHER_SECONDS
-        self._enough.clear()
-        if len(self._waiting) < ENOUGH:
-            await waiting.wake_up(self._enough, seconds)
+        await waiting.wake_up(self._enough, seconds)
 
     async def drain(self) -> None:
         """Wait until everything added is settled, while `run` goes on; 5 s at most."""
@@ -196,3 +199,7 @@ class Settler:
             self._lanes.schedule(lane, time.monotonic() + settlement.delay + 0.005)
         elif done.due.ordered is not None and settlement.state != "held":
             lane.finished.add(done.due.ordered)
+
+
+def _is_awaited(done: Done) -> bool:
+    return done.due.ordered is not None or done.due.number > 1
