@@ -43,6 +43,7 @@ from api.webhooks import (
 from api.webhooks import routes as webhooks
 from projections.context import BoundedContext, Contexts, load
 from projections.settings import read
+from projections.vault import Vault
 
 CONTEXTS = (
     log,
@@ -72,6 +73,7 @@ CONTEXTS = (
 def create() -> Litestar:
     """The application with the settings of the environment, for `api.app:create`."""
     settings = read(ApiSettings, os.environ)
+    Vault(settings.secret_keys)  # what is no key is told here; later it were a trace
     return create_app(settings, contexts=load(settings.contexts))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
+from api import app
 from api.settings import ApiSettings
 from projections import settings
 from projections.settings import DatabaseSettings, SettingsError
@@ -99,3 +100,15 @@ def test_what_is_no_address_of_a_database_is_not_shown(url: str) -> None:
     with pytest.raises(SettingsError, match="DAYBOOK_DATABASE_URL is no") as caught:
         settings.read(DatabaseSettings, {"DAYBOOK_DATABASE_URL": url})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("keys", ["k1", "k1:AAAA", ","])
+def test_the_api_is_not_made_with_keys_that_are_none(
+    keys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told before it starts: what a server finds while it starts is a trace in a log."""
+    environ = GIVEN | {"DAYBOOK_OPERATOR_KEY": KEY, "DAYBOOK_SECRET_KEYS": keys}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match="DAYBOOK_SECRET_KEYS: each key is"):
+        app.create()

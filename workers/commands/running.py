@@ -88,9 +88,10 @@ def serve_command(host: str, port: int, trusted_proxies: str | None) -> None:
     """The HTTP API; settings come from DAYBOOK_* variables."""
     with logs.writing(_log_settings()), spans.exporting("daybook-api"):
         url = database_url()
+        http = serve.server(trusted_proxies)
+        http.config.load()  # a wrong setting is told before anybody waits for a database
         run(startup.wait_and_check(url, *startup.API))
         sock = serve.listen(host, port)
-        http = serve.server(trusted_proxies)
         click.echo(f"http://{host}:{sock.getsockname()[1]}", err=True)
 
         async def answer() -> None:
