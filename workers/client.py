@@ -56,7 +56,13 @@ class Api:
             ) from error
         if response.is_error:
             raise Refusal(response)
-        return response.json() if response.content else None
+        try:
+            return response.json() if response.content else None
+        except ValueError as error:
+            raise click.ClickException(
+                f"{self._client.base_url} does not answer as Daybook does. "
+                + REMEDY.format(key="a key")
+            ) from error
 
     def pages(self, path: str, **params: Any) -> Iterator[Any]:
         """Every entry of a list, page after page."""
@@ -82,6 +88,8 @@ def connect(*, operator: bool = False) -> Iterator[Api]:
         raise click.ClickException(
             "no Daybook is running here. " + REMEDY.format(key=variable)
         )
+    if not key.isascii():
+        raise click.ClickException(f"{variable} is no key: keys are ASCII")
     headers = {"Authorization": f"Bearer {key}"}
     with httpx.Client(
         base_url=url, headers=headers, timeout=30, trust_env=False

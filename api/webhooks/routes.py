@@ -212,7 +212,10 @@ async def enable_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answ
     ),
 )
 async def disable_webhook(request: ApiRequest, webhook_id: FromPath[str]) -> Answer:
-    """Nothing more is attempted; what it is owed waits. Repeatable."""
+    """Nothing more is attempted; what it is owed waits. Repeatable.
+
+    `reason` stands in the log, as the `note` of `daybook.webhook.disabled`.
+    """
     note = (await request.read_if_any(DisableWebhook)).reason
     if note is not None and (faults := grammar.check_description(note, "#/reason")):
         raise Invalid(faults)
