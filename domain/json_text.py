@@ -57,12 +57,12 @@ def check(raw: bytes, *, max_depth: int = MAX_DEPTH) -> None:
     # Braces inside strings count here too: it is only a cheap bound.
     bound = len(raw.translate(None, _ALL_BUT_OPENING))
     if bound > max_depth and _is_deeper(tree, max_depth):
-        raise _too_deep(max_depth)
+        raise _too_deep()
     # msgspec keeps the last of two members of one name and says nothing. What it kept,
     # written out, then has fewer quotes: each lost member takes its name's two along.
     kept = _ENCODER.encode(tree)
     if kept != raw and _quotes(kept) != _quotes(raw):
-        _refuse_repeated(raw, max_depth)
+        _refuse_repeated(raw)
 
 
 def _refuse_nul(raw: bytes) -> None:
@@ -99,12 +99,12 @@ def _without_escaped_backslashes(text: bytes) -> bytes:
     return text.replace(b"\\\\", b"")
 
 
-def _refuse_repeated(raw: bytes, max_depth: int) -> None:
+def _refuse_repeated(raw: bytes) -> None:
     """Name the repeated member: the slow way, taken only when there is one."""
     try:
         json.loads(raw.decode(), object_pairs_hook=_members)
     except RecursionError:  # the deep part was inside the member that msgspec dropped
-        raise _too_deep(max_depth) from None
+        raise _too_deep() from None
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -117,8 +117,9 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _too_deep(max_depth: int) -> MalformedJson:
-    return MalformedJson(f"it is nested more than {max_depth} levels deep")
+def _too_deep() -> MalformedJson:
+    # What a body wraps around a value is not counted: nobody nested it.
+    return MalformedJson(f"a value is nested more than {MAX_DEPTH} levels deep")
 
 
 def _explained(raw: bytes, error: Exception) -> MalformedJson:

@@ -196,3 +196,9 @@ def test_msgspec_alone_would_not_read_all_that_is_kept() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(raw)
     assert json_text.read(raw) == [float("inf")]
+
+
+def test_the_depth_that_is_told_is_the_contracts() -> None:
+    deep = b'{"data":' + b"[" * 65 + b"]" * 65 + b"}"
+    with pytest.raises(json_text.MalformedJson, match="more than 64 levels"):
+        json_text.check(deep, max_depth=65)
