@@ -1,5 +1,7 @@
-"""Small questions to the database, asked together: what comes while one call is on its way
-goes with the next. Alone nobody waits; many share a call, and one connection is enough.
+"""Small questions to the database, asked together.
+
+What comes while one call is on its way goes with the next. Alone nobody waits; many share
+a call, and one connection is enough.
 """
 
 import asyncio

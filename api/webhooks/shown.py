@@ -1,4 +1,4 @@
-"""Rows in their public shapes; what is not built yet has the value it behaves like."""
+"""Rows of webhooks, deliveries and event types in their public shapes."""
 
 from typing import Literal
 

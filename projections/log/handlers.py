@@ -8,7 +8,7 @@ it was part of may be undone and come again; a webhook is made for that.
 
 All handlers of a process share one event loop with its deliveries. A call that waits for
 longer than LONGEST_SECONDS is ended; one that computes for as long holds everything up, and
-belongs into `asyncio.to_thread`.
+belongs in `asyncio.to_thread`.
 """
 
 import asyncio

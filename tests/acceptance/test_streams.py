@@ -115,7 +115,7 @@ def curl(made: Product, key: str, words: str) -> Any:
 
 
 def publish(client: httpx.Client, minutes: int) -> int:
-    event = {"type": "hours.validated", "data": {"minutes": minutes}}
+    event = {"type": "heures.validated", "data": {"minutes": minutes}}
     return int(expect(client.post("/api/v1/events", json=event), 202)["position"])
 
 
@@ -130,9 +130,9 @@ def test_the_websocket_prints_events(
     first = publish(client, 480)
     follower = Follower(program("aiohttp"), running, key, tmp_path)
     try:
-        eventually(lambda: follower.lines() == [f"{first} hours.validated"])
+        eventually(lambda: follower.lines() == [f"{first} heures.validated"])
         second = publish(client, 60)
-        expected = [f"{one} hours.validated" for one in (first, second)]
+        expected = [f"{one} heures.validated" for one in (first, second)]
         eventually(lambda: follower.lines() == expected)
     finally:
         follower.kill()

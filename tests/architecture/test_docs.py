@@ -145,3 +145,11 @@ def test_shell_is_read_as_commands(text: str, expected: list[list[str]]) -> None
 )
 def test_a_command_that_does_not_exist_is_found(text: str) -> None:
     assert all(fault_in(words) for words in commands(text))
+
+
+def test_decisions_are_numbered_without_a_hole_or_a_double() -> None:
+    pages = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    numbers = [int(page.name[:4]) for page in pages]
+    assert numbers == list(range(1, len(pages) + 1))
+    for number, page in zip(numbers, pages, strict=True):
+        assert page.read_text("utf-8").startswith(f"# {number}. "), page.name

@@ -1,5 +1,4 @@
-"""One attempt at a time, many side by side: compose the request, send it, hand over what
-came of it.
+"""Attempts, many side by side: compose each request, send it, hand over what came of it.
 
 No more than so many have a slot at one time. Where they end quickly a few more are begun,
 and each takes the next slot that becomes free: so a worker does not wait for the database
@@ -32,7 +31,6 @@ from workers.webhooks.settling import Settler
 from workers.webhooks.verdict import Attempted, Done
 
 log = structlog.get_logger("daybook.deliveries")
-
 
 # What was begun ahead of its slot and has none after so long is put back: what it would be
 # sent with might not be true any more.

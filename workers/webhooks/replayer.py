@@ -1,9 +1,9 @@
-"""Replays: looking through the past for what they owe, in pieces, no further ahead than
-their sender can follow.
+"""Replays: looking through the past for what they owe, piece by piece.
 
-A replay is its lane's owner's to carry on. Each piece is one transaction that moves the
-cursor from exactly where it was; a worker that dies between two pieces leaves it there for
-the next owner. Done is when all was looked at and nothing is owed any more.
+No further ahead than their sender can follow. A replay is its lane's owner's to carry on.
+Each piece is one transaction that moves the cursor from exactly where it was; a worker that
+dies between two pieces leaves it there for the next owner. Done is when all was looked at
+and nothing is owed any more.
 """
 
 import asyncio

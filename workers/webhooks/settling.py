@@ -37,7 +37,6 @@ GATHER_SECONDS = 0.02
 BUSY = 10
 SHORT_GATHER_SECONDS = 0.005
 
-
 log = structlog.get_logger("daybook.deliveries")
 
 
