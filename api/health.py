@@ -79,7 +79,7 @@ async def _look(services: Services, *, projections: bool = False) -> _Seen | Non
             if is_migrated and projections:
                 checkpoints = await health.checkpoints(connection)
             if is_migrated:
-                names = [each.name for each in services.contexts.every]
+                names = [each.name for each in services.contexts.every_projection]
                 is_migrated = not await health.without_checkpoint(connection, names)
     except (Unavailable, TimeoutError):
         return None

@@ -64,7 +64,7 @@ class Contexts:
             *_chain(each.read_models for each in contexts),
         )
         others = _chain(each.projections for each in contexts)
-        self.every: tuple[Projection, ...] = (*self.read_models, *others)
+        self.every_projection: tuple[Projection, ...] = (*self.read_models, *others)
         self.meanings = {
             name: meaning
             for each in contexts
@@ -85,7 +85,7 @@ class Contexts:
 
     def _check_names(self) -> None:
         """Of two with one name, one would never be migrated, or never run."""
-        projections = (registry.HANDOFF, *(each.name for each in self.every))
+        projections = (registry.HANDOFF, *(each.name for each in self.every_projection))
         contexts = (each.name for each in self.each)
         for what, names in (("contexts", contexts), ("projections", projections)):
             if twice := [name for name, count in Counter(names).items() if count > 1]:

@@ -188,7 +188,7 @@ class Worker:
 def _runners(url: str, handoff: Handoff, together: Contexts) -> dict[str, Runner]:
     """Of every projection. Somebody's handler may do more than to write rows: it waits for
     the disk. And deliveries go before what is only read."""
-    runners = {each.name: Runner(url, each) for each in together.every}
+    runners = {each.name: Runner(url, each) for each in together.every_projection}
     for each in together.read_models:
         runners[each.name] = Runner(url, each, waits=False, gathers=GATHER_SECONDS)
     runners[handoff.name] = Runner(url, handoff, waits=False)

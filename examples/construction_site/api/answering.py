@@ -12,17 +12,17 @@ from api.answers import Answer
 from api.request import ApiRequest
 from domain.errors import NotFound
 from domain.log.entry import Context
+from examples.construction_site.domain import words
 from examples.construction_site.domain.books import Desk
 
 T = TypeVar("T")
 
 READ, WRITE = ["events:read"], ["events:write"]
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def identity(text: str) -> str:
     """An id in a path; one that none can have is an absent one. Raises NotFound."""
-    if not _ID.fullmatch(text):
+    if not re.fullmatch(words.ID, text):
         raise NotFound
     return text
 

@@ -13,6 +13,7 @@ from api.operation import operation
 from api.request import ApiRequest
 from domain.errors import NotFound
 from examples.construction_site.api.answering import READ, WRITE, changed, read, removed
+from examples.construction_site.domain import words
 from examples.construction_site.domain.planning import commands
 from examples.construction_site.domain.planning.plan import Plan
 from examples.construction_site.domain.words import Day, Id
@@ -20,8 +21,8 @@ from examples.construction_site.domain.words import Day, Id
 PATH = "/api/v1/planning/affectations"
 ONE = f"{PATH}/{{affectation_id:str}}"
 # The worker, a dot, and what tells their assignments apart.
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{1,64}")
-AssignmentId = Annotated[str, Meta(pattern=f"^{_ID.pattern}$")]
+_ID = rf"{words.ID}\.{words.ID}"
+AssignmentId = Annotated[str, Meta(pattern=f"^{_ID}$")]
 
 
 class CreateAssignment(Struct, forbid_unknown_fields=True):
@@ -129,7 +130,7 @@ async def delete_assignment(
 
 def identity(text: str) -> str:
     """An assignment's id in a path. Raises NotFound."""
-    if not _ID.fullmatch(text):
+    if not re.fullmatch(_ID, text):
         raise NotFound
     return text
 

@@ -7,7 +7,8 @@ from msgspec import Meta
 
 from domain.errors import Fault, Invalid
 
-Id = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+ID = "[A-Za-z0-9_-]{1,64}"
+Id = Annotated[str, Meta(pattern=f"^{ID}$")]
 Day = Annotated[
     str, Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="a day: 2026-11-20")
 ]

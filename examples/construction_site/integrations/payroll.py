@@ -145,8 +145,9 @@ def reconcile_page(books: Books, api: httpx.Client) -> None:
 
 def show_totals(connection: sqlite3.Connection) -> None:
     """Who worked how long, and what a person must look at."""
-    for worker, lines, minutes in connection.execute(TOTALS):
-        hooks.say(f"{worker}  {lines} days  {minutes // 60} h {minutes % 60:02} min")
+    for worker, bookings, minutes in connection.execute(TOTALS):
+        worked = f"{minutes // 60} h {minutes % 60:02} min"
+        hooks.say(f"{worker}  {bookings} bookings  {worked}")
     for event_id, why in connection.execute("select event_id, why from refused"):
         hooks.say(f"refused: {event_id}  {why}")
 

@@ -14,7 +14,7 @@ BATCH = 2000
 _LAST = "\U0010ffff"  # behind every id
 
 
-class Line(NamedTuple):
+class Row(NamedTuple):
     """One site."""
 
     chantier_id: str
@@ -76,7 +76,7 @@ async def sites(
     *,
     limit: int,
     backwards: bool,
-) -> list[Line]:
+) -> list[Row]:
     """A page of the sites by id, nearest first; follows the log within a second."""
     beginning = _LAST if backwards else ""
     params = {
@@ -85,4 +85,4 @@ async def sites(
         "limit": limit,
     }
     query = QUERIES["sites_backwards" if backwards else "sites_forwards"]
-    return await rows.many(connection, Line, query, params)
+    return await rows.many(connection, Row, query, params)
