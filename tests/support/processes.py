@@ -19,6 +19,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from migrations.runner import migrate
+from tests.support import plain_http
 from tests.support.builders import SECRET_KEYS
 from workers import embedded
 
@@ -132,10 +133,7 @@ class Product:
 
     def client(self, key: str) -> httpx.Client:
         """A client with this key."""
-        headers = {"Authorization": f"Bearer {key}"}
-        return httpx.Client(
-            base_url=self.api_url, headers=headers, timeout=30, trust_env=False
-        )
+        return plain_http.client(self.api_url, key)
 
     def tenant(self, scopes: list[str] | None = None) -> tuple[str, str]:
         """A fresh tenant and a key of it."""
@@ -151,7 +149,7 @@ class Product:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.api_url}/health/ready", trust_env=False).is_success
+            return plain_http.get(f"{self.api_url}/health/ready").is_success
         except httpx.TransportError:
             return False
 

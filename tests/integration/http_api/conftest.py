@@ -19,7 +19,7 @@ from projections.context import BoundedContext
 from projections.runner import Runner
 from projections.vault import generate_keys
 from projections.webhooks.handoff import Handoff
-from tests.support import postgres
+from tests.support import plain_http, postgres
 from tests.support.waiting import eventually
 from workers import serve
 from workers.protocol import BoundedProtocol
@@ -36,10 +36,7 @@ class Server:
     secret_keys: str = ""
 
     def client(self, key: str | None) -> httpx.Client:
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        return httpx.Client(
-            base_url=self.url, headers=headers, timeout=30, trust_env=False
-        )
+        return plain_http.client(self.url, key)
 
     def admin(self) -> psycopg.Connection[Any]:
         """The database as the login itself, which sees every tenant."""

@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 from api.settings import ApiSettings
 from projections.vault import generate_keys
 from tests.integration.http_api.conftest import OPERATOR_KEY, Server, running
+from tests.support import plain_http
 from workers.protocol import MOST_HEAD_BYTES
 
 PAGE = "https://app.example"
@@ -41,7 +42,7 @@ def behind(settings: ApiSettings) -> Iterator[httpx.Client]:
                 trusted_proxies="127.0.0.1",
             )
         ) as url,
-        httpx.Client(base_url=url, trust_env=False) as client,
+        plain_http.client(url) as client,
     ):
         yield client
 
@@ -122,7 +123,7 @@ def test_trusted_proxies_are_believed(settings: ApiSettings, database_url: str) 
     given = {"database_url": database_url, "trusted_proxies": "127.0.0.1"}
     with (
         running(msgspec.structs.replace(settings, **given)) as url,
-        httpx.Client(base_url=url, trust_env=False) as client,
+        plain_http.client(url) as client,
     ):
 
         def left(address: str) -> str:

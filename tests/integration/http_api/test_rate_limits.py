@@ -22,6 +22,7 @@ from tests.integration.http_api.conftest import (
     Server,
     running,
 )
+from tests.support import plain_http
 
 EVENTS, WEBHOOKS = "/api/v1/events", "/api/v1/webhooks"
 EVENT = {"type": "a.b", "data": {}}
@@ -52,8 +53,7 @@ def limit(operator: httpx.Client, account: Account, **limits: int) -> None:
 
 
 def client_of(url: str, account: Account) -> httpx.Client:
-    headers = {"Authorization": f"Bearer {account.key}"}
-    return httpx.Client(base_url=url, headers=headers, trust_env=False)
+    return plain_http.client(url, account.key)
 
 
 def refused(answer: httpx.Response) -> bool:
@@ -178,10 +178,7 @@ def test_keys_that_are_none_are_counted_for_the_address(
     settings = msgspec.structs.replace(settings, database_url=database_url)
     with ExitStack() as stack:
         urls = [stack.enter_context(running(settings)) for _ in range(2)]
-        one, other = (
-            stack.enter_context(httpx.Client(base_url=url, trust_env=False))
-            for url in urls
-        )
+        one, other = (stack.enter_context(plain_http.client(url)) for url in urls)
         # Who sends no key tries nothing.
         assert {one.get(EVENTS).status_code for _ in range(20)} == {401}
         wrong = [f"Bearer {api_key.generate()}", "Bearer dbk_x", "Basic x", "x"] * 3

@@ -13,6 +13,7 @@ from domain import ids
 from domain.webhooks import event_type
 from projections.vault import generate_keys
 from tests.integration.http_api.conftest import OPERATOR_KEY, Account, Server, running
+from tests.support import plain_http
 from tests.support.waiting import eventually
 
 PATH = "/api/v1/webhook-events"
@@ -119,11 +120,7 @@ def elsewhere(server: Server, account: Account) -> Iterator[httpx.Client]:
         limit_default=1_000_000,
         limit_auth=1_000_000,
     )
-    headers = {"Authorization": f"Bearer {account.key}"}
-    with (
-        running(settings) as url,
-        httpx.Client(base_url=url, headers=headers, trust_env=False) as client,
-    ):
+    with running(settings) as url, plain_http.client(url, account.key) as client:
         yield client
 
 
