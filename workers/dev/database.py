@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 
 from migrations import runner
 from workers import embedded
@@ -60,4 +60,4 @@ def _created(url: str) -> str:
             pass
         except psycopg.errors.UniqueViolation:
             pass  # another process makes it in this very moment
-    return make_conninfo(url, dbname=NAME)
+    return urlsplit(url)._replace(path=f"/{NAME}").geturl()

@@ -78,15 +78,16 @@ class Screen:
         say("Ctrl-C ends everything; the events stay.", style="dim")
 
 
-def tries(dev: Dev, event: dict[str, Any]) -> list[str]:
-    """Commands that publish this event, and have one of its type fail."""
+def tries(dev: Dev, event: dict[str, Any], *, fails: bool) -> list[str]:
+    """Commands that publish this event and, with a webhook to fail for, one of its type."""
     publish = (
         f"curl -s {dev.api_url}/api/v1/events"
         f" -H 'Authorization: Bearer {dev.api_key}'"
         " -H 'Content-Type: application/json'"
         f" -d '{json.dumps(event, ensure_ascii=False)}'"
     )
-    return [publish, f"python3 start.py trigger {event['type']} --fail 2"]
+    failing = f"python3 start.py trigger {event['type']} --fail 2"
+    return [publish, failing] if fails else [publish]
 
 
 def _preview(body: bytes) -> str:

@@ -123,7 +123,7 @@ class Session:
             files.save_keys(self._folder, keys)
             dev = _dev(api_url, hook_url, database.url, keys, self._named)
             files.save_dev(self._folder, dev)
-            tries = screen.tries(dev, examples()[-1])
+            tries = screen.tries(dev, examples()[-1], fails=self._wants_demo)
             if self._example is not None:
                 await self._stage(self._example, dev)
                 tries = list(self._example.screenful())
