@@ -129,7 +129,7 @@ def several(text: str) -> list[Any]:
 
 def refuses(client: httpx.Client, lamp: str) -> None:
     """What the page says is refused."""
-    body = {"cloture_par": "chef_2", "resolution": "Again"}
+    body = {"ferme_par": "chef_2", "resolution": "Again"}
     again = client.post(f"/api/v1/signalements/{lamp}/cloturer", json=body)
     assert expect(again, 422)["detail"] == "the incident was closed by chef_1"
     event = {"type": "signalement.closed", "data": {"signalement_id": lamp}}
