@@ -1,5 +1,7 @@
-"""docs/metrics.md: every metric is in its tables, with its type and labels; alerts name no
-other, and each has a line in the runbook."""
+"""docs/metrics.md: every metric is in its tables, with its type and labels.
+
+Alerts name no other, and each has a line in the runbook.
+"""
 
 import re
 from typing import Any
