@@ -102,7 +102,7 @@ def test(arguments):
 
 
 def pytest_options(arguments):
-    return arguments or ["-n", "2"]  # one at a time where somebody looks at a few
+    return arguments or ["-n", "3"]  # one at a time where somebody looks at a few
 
 
 def check_name(words):

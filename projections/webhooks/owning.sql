@@ -68,10 +68,17 @@ returning l.tenant_id, l.webhook_id, l.replay, l.epoch
 select tenant_id, webhook_id, replay, epoch from lanes where owner = %(owner)s
 
 -- name: give_back
--- Webhooks for others to take, with all their lanes.
-update lanes l set owner = null
-from unnest(%(tenants)s::uuid[], %(webhooks)s::uuid[]) as g (tenant_id, webhook_id)
-where l.tenant_id = g.tenant_id and l.webhook_id = g.webhook_id and l.owner = %(owner)s
+-- Webhooks for others to take, with all their lanes; and a poke that tells of each, for whoever
+-- has less than its part.
+with given as (
+    update lanes l set owner = null
+    from unnest(%(tenants)s::uuid[], %(webhooks)s::uuid[]) as g (tenant_id, webhook_id)
+    where l.tenant_id = g.tenant_id and l.webhook_id = g.webhook_id
+        and l.owner = %(owner)s
+    returning l.tenant_id, l.webhook_id, l.replay
+)
+insert into pokes (tenant_id, webhook_id)
+select tenant_id, webhook_id from given where replay = 0
 
 -- name: begin_anew
 -- A statement that began attempts got lost on its way: our own epoch ends, so that it

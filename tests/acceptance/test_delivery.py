@@ -39,7 +39,8 @@ class Run:
             body = {
                 "url": recorder.url + path,
                 "event_types": event_types,
-                "retry": "fast",
+                # Enough for a delivery that is on its way at each of six losses.
+                "retry": {"delays": [2] * 8},
                 "max_in_flight": 20,
             }
             webhook = expect(self.client.post("/api/v1/webhooks", json=body), 201)

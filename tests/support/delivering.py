@@ -34,6 +34,7 @@ class ToldReceiver:
     def __init__(self) -> None:
         self.answers: deque[int] = deque()
         self.text = ""  # the body of each answer
+        self.seconds = 0.0  # how long each takes
         self.gate = asyncio.Event()
         self.gate.set()
         self.arrivals: list[dict[str, str]] = []
@@ -48,6 +49,8 @@ class ToldReceiver:
         self.arrivals.append({k.lower(): v for k, v in request.headers.items()})
         try:
             await self.gate.wait()
+            if self.seconds:
+                await asyncio.sleep(self.seconds)
         finally:
             self.in_flight -= 1
         status = self.answers.popleft() if self.answers else 204

@@ -205,7 +205,7 @@ def test_variables_that_mislead_are_dropped(
 
 
 def test_only_the_whole_suite_runs_in_parallel(start: ModuleType) -> None:
-    assert start.pytest_options([]) == ["-n", "2"]
+    assert start.pytest_options([]) == ["-n", "3"]
     assert start.pytest_options(["tests/unit"]) == ["tests/unit"]
 
 

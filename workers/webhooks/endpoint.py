@@ -53,6 +53,7 @@ class Endpoint:
 
     key: WebhookKey
     is_active: bool = True
+    is_leaving: bool = False  # to another worker: nothing begins
     version: int = 0
     enabled_version: int = 0
     most: int = 10
@@ -106,7 +107,7 @@ class Endpoint:
 
     def room(self, now: float) -> int:
         """How many requests may begin."""
-        if not self.is_active:
+        if not self.is_active or self.is_leaving:
             return 0
         busy = self.on_wire + self.reserved
         room = min(

@@ -19,8 +19,9 @@ from domain import ids
 from projections import postgres, waiting
 from projections.failpoint import failpoint
 from projections.postgres import Link
-from projections.webhooks.lanes import OWNING, key_of, key_params
+from projections.webhooks.lanes import OWNING, QUERIES, key_of, key_params
 from workers.webhooks.ending import Ender
+from workers.webhooks.endpoint import Endpoint
 from workers.webhooks.lane import Lane, Lanes
 from workers.webhooks.states import refresh
 
@@ -93,7 +94,7 @@ class Keeper:
         touched = [row for row in rows if row.webhook_id]
         self._lanes.hint([row.webhook_id for row in touched])
         if any(row.owner is None for row in touched):
-            await self._take()
+            await self._share()
         await self._hear_pokes()
         self._changed()
 
@@ -150,21 +151,48 @@ class Keeper:
             excess = excess + taken if taken else 0
 
     async def _give_back(self, count: int) -> None:
-        """Webhooks, each with all its lanes, of which none has anything in flight."""
-        given: dict[UUID, list[Lane]] = {}
-        for lane in self._lanes:
-            lanes = self._lanes.of(lane.key.webhook_id)
-            if len(given) < count and all(each.is_idle for each in lanes):
-                given[lane.key.webhook_id] = lanes
-        for lanes in given.values():
-            for lane in lanes:
+        """So many webhooks at most, each with all its lanes and nothing in flight.
+
+        Busy ones begin nothing for a moment, or a worker that comes would never get any;
+        those that are slow to answer stay. The others are told, and whoever has less than
+        its part takes them: we do ourselves, if nobody is there any more.
+        """
+        leaving = self._to_give(count)
+        for each in leaving:
+            each.is_leaving = True
+        try:
+            await _quiet(leaving, self._lease / RENEWALS / 4)
+            given = [each for each in leaving if self._is_idle(each)]
+            await self._give(given)
+        finally:
+            for each in leaving:
+                each.is_leaving = False
+                for lane in self._lanes.of(each.key.webhook_id):
+                    self._lanes.line_up(lane)
+        self._changed()
+
+    def _to_give(self, count: int) -> list[Endpoint]:
+        """So many webhooks at most: first those with least on its way."""
+        now = time.monotonic()
+        own = {lane.endpoint: None for lane in self._lanes}
+        quick = [each for each in own if not each.unsettled or not each.is_slow(now)]
+        return sorted(quick, key=lambda each: each.unsettled)[:count]
+
+    def _is_idle(self, endpoint: Endpoint) -> bool:
+        lanes = self._lanes.of(endpoint.key.webhook_id)
+        return bool(lanes) and all(each.is_idle for each in lanes)
+
+    async def _give(self, given: Sequence[Endpoint]) -> None:
+        for each in given:
+            for lane in self._lanes.of(each.key.webhook_id):
                 self._lanes.remove(lane)
         params = {
-            "tenants": [lanes[0].key.tenant_id for lanes in given.values()],
-            "webhooks": list(given),
+            "tenants": [each.key.tenant_id for each in given],
+            "webhooks": [each.key.webhook_id for each in given],
             "owner": self.owner,
         }
         await self._link.rows(OWNING["give_back"], params)
+        await self._link.rows(QUERIES["notify_work"])
 
     async def _take_replays(self) -> None:
         """Lanes of new replays of our webhooks. Asked at a poke; and now and then, for a
@@ -226,7 +254,7 @@ class Keeper:
     async def _hear_pokes(self) -> None:
         rows = await self._link.rows(OWNING["take_pokes"], {"owner": self.owner})
         if any(not row.is_owned for row in rows):
-            await self._take()
+            await self._share()
         told = {row.webhook_id for row in rows if row.is_owned}
         if not told:
             return
@@ -238,3 +266,12 @@ class Keeper:
     def _lane(self, row: Any) -> Lane:
         key = key_of(row)
         return Lane(key, row.epoch, self._lanes.endpoint(key))
+
+
+async def _quiet(endpoints: Sequence[Endpoint], most: float) -> None:
+    """Until all that they have in flight is settled, or for so many seconds."""
+    end = time.monotonic() + most
+    while any(each.unsettled or each.reserved for each in endpoints):
+        if time.monotonic() >= end:
+            return
+        await asyncio.sleep(0.01)

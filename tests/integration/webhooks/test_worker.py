@@ -267,6 +267,28 @@ async def test_two_workers_share_the_lanes_and_each_event_arrives_once(
     assert len({a["daybook-delivery"] for a in receiver.arrivals}) == 300
 
 
+async def test_a_worker_that_comes_gets_its_part_of_webhooks_that_are_busy(
+    database_url: str, log: Log, tenant_id: UUID, hook: tuple[ToldReceiver, str]
+) -> None:
+    receiver, url = hook
+    for _ in range(6):
+        await subscribe(log, tenant_id, url)
+    async with working(database_url):
+        await soon(lambda: rows(database_url, OWNED_BY_ONE))
+        await publish(log, tenant_id, 300)
+        receiver.seconds = 0.05  # so it takes 1.5 s
+        async with working(database_url):
+            await soon(lambda: rows(database_url, SHARED))
+            assert await rows(database_url, "select 1 from daybook.owed")
+            await soon(finished(database_url, 1800), 30)
+
+    assert set(receiver.ids().values()) == {6}
+
+
+OWNED_BY_ONE = """
+    select 1 from daybook.lanes where owner is not null
+    having count(*) = 6 and count(distinct owner) = 1
+"""
 SHARED = """
     select 1 from (select owner, count(*) as n from daybook.lanes group by owner) o
     where owner is not null having count(*) = 2 and max(n) = 3
